@@ -1,0 +1,3 @@
+//! The walkeep command.
+
+fn main() {}
