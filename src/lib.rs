@@ -6,12 +6,12 @@
 // L0: the words, and the only place where bytes become durable.
 pub mod wal;
 
-// pub mod fsx;
+pub mod fsx;
 
 // L1: a data directory, read-only; bytes under keys.
 // pub mod cluster;
 
-// pub mod storage;
+pub mod storage;
 
 // L2: WAL files in a store.
 // pub mod repository;
