@@ -1,7 +1,7 @@
 //! The words of write-ahead logging, as values: positions, timelines, segments, file names, headers and the
 //! small text files. No I/O and no clock; whatever parses here is proven, and never checked again inside.
 
-// mod backup_label;
+mod backup_label;
 // mod compare;
 mod file_name;
 #[cfg(test)]
@@ -13,7 +13,7 @@ mod segment;
 mod system_identifier;
 mod timeline;
 
-// pub use backup_label::{BackupLabel, StopPoint};
+pub use backup_label::{BackupLabel, StopPoint};
 // pub use compare::{PageComparison, Relation};
 pub use file_name::{WalFileKind, WalFileName};
 pub use history::{HistoryEntry, TimelineHistory};
