@@ -2,7 +2,7 @@
 //! small text files. No I/O and no clock; whatever parses here is proven, and never checked again inside.
 
 mod backup_label;
-// mod compare;
+mod compare;
 mod file_name;
 #[cfg(test)]
 mod fixtures;
@@ -14,7 +14,7 @@ mod system_identifier;
 mod timeline;
 
 pub use backup_label::{BackupLabel, StopPoint};
-// pub use compare::{PageComparison, Relation};
+pub use compare::{PageComparison, Relation};
 pub use file_name::{WalFileKind, WalFileName};
 pub use history::{HistoryEntry, TimelineHistory};
 pub use lsn::Lsn;
