@@ -5,6 +5,7 @@ mod delivery;
 mod durable;
 mod error;
 mod lock;
+mod owner;
 mod space;
 
 pub use delivery::Delivery;
@@ -14,4 +15,5 @@ pub use durable::{
 };
 pub use error::{AtPath, PathError};
 pub use lock::{LockGuard, lock_exclusive};
+pub use owner::{foreign_owner, is_superuser};
 pub use space::free_bytes;

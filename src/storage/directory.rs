@@ -129,6 +129,10 @@ impl Store for DirectoryStore {
         }
     }
 
+    fn foreign_owner(&self) -> Result<Option<String>, StoreError> {
+        Ok(fsx::foreign_owner(&self.root)?)
+    }
+
     fn prepare(&self) -> Result<(), StoreError> {
         let modes = if self.exists()? { self.modes()? } else { Modes::Owner };
         fsx::create_dir_all(&self.root, modes)?;

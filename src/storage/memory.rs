@@ -122,6 +122,10 @@ impl Store for MemoryStore {
         Ok(true)
     }
 
+    fn foreign_owner(&self) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
     fn prepare(&self) -> Result<(), StoreError> {
         Ok(())
     }

@@ -129,6 +129,12 @@ pub trait Store: Send + Sync {
     /// When that cannot be told.
     fn exists(&self) -> Result<bool, StoreError>;
 
+    /// As the superuser: the other user whom the store belongs to.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    fn foreign_owner(&self) -> Result<Option<String>, StoreError>;
+
     /// Makes the store's own folders.
     ///
     /// # Errors
