@@ -9,7 +9,7 @@ pub mod wal;
 // pub mod fsx;
 
 // L1: a data directory, read-only; bytes under keys.
-// pub mod cluster;
+pub mod cluster;
 
 // pub mod storage;
 
