@@ -4,8 +4,10 @@
 mod control_file;
 mod dialect;
 mod fields;
+mod replication_slot;
 #[cfg(test)]
 mod samples;
 
 pub use control_file::{ClusterState, ControlFile, ControlFileError, WalLevel};
 pub use dialect::Dialect;
+pub use replication_slot::{Invalidation, SlotPersistency, SlotState, SlotStateError};
