@@ -111,12 +111,16 @@ impl From<StoreError> for ArchiveError {
 impl Hint for ArchiveError {
     fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::NotAWalFile(_) => "In the server's configuration: archive_command = 'walkeep archive %p --repo DIR'.",
+            Self::NotAWalFile(_) => {
+                "In the server's configuration: archive_command = 'walkeep archive %p --repo DIR'."
+            }
             Self::NamesDiffer { .. } => "Are %p and %f swapped? The path, %p, comes first.",
             Self::NotThatSegment { .. } => {
                 "A recycled or copied file is never archived; for encrypted WAL there is --no-header-check."
             }
-            Self::NotComplete => "Its server will offer it when it is full; 'SELECT pg_switch_wal()' closes it now.",
+            Self::NotComplete => {
+                "Its server will offer it when it is full; 'SELECT pg_switch_wal()' closes it now."
+            }
             Self::NoCluster => "Name the data directory with -D.",
             Self::LowSpace { .. } => {
                 "Nothing was stored, and the server will try again. Prune the repository or enlarge its file system."
@@ -137,10 +141,10 @@ pub fn archive(request: &ArchiveRequest<'_>) -> Result<ArchiveReport, ArchiveErr
     let name = name_of(&request.wal_path, request.wal_name.as_deref())?;
     refuse_superuser(request)?;
     let mut repository = Repository::open(request.store)?;
-    if let Ok(stamp) = stamp_at(&request.wal_path) {
-        if repository.recognises(name, &stamp, &request.origin.machine_id)? {
-            return Ok(ArchiveReport { name, put: Put::AlreadyStored });
-        }
+    if let Ok(stamp) = stamp_at(&request.wal_path)
+        && repository.recognises(name, &stamp, &request.origin.machine_id)?
+    {
+        return Ok(ArchiveReport { name, put: Put::AlreadyStored });
     }
     // A leftover costs space, nothing else: that it cannot be swept must not stop the server's archiver.
     let _ = repository.sweep();
@@ -154,13 +158,8 @@ pub fn archive(request: &ArchiveRequest<'_>) -> Result<ArchiveReport, ArchiveErr
     }
     refuse_low_space(&repository, source.stamp().size, request.min_free_bytes)?;
     repository.bind(identity, cluster.as_ref().map(|cluster| cluster.dialect().key()), request.origin)?;
-    let offer = Offer {
-        name,
-        source: &mut source,
-        identity,
-        level: request.level,
-        show_time: request.show_time,
-    };
+    let offer =
+        Offer { name, source: &mut source, identity, level: request.level, show_time: request.show_time };
     let put = repository.put(offer, request.origin)?;
     Ok(ArchiveReport { name, put })
 }

@@ -25,7 +25,9 @@ impl Hint for RepositoryError {
             Self::OtherSystem { .. } => {
                 "After pg_upgrade or initdb a new repository is due; the old one stays for its backups."
             }
-            Self::OtherSegmentSize { .. } => "A cluster with another segment size needs a repository of its own.",
+            Self::OtherSegmentSize { .. } => {
+                "A cluster with another segment size needs a repository of its own."
+            }
             Self::SourceTakenAway => "The server will try again.",
             Self::Conflict(conflict) => {
                 return Some(format!(
@@ -55,7 +57,9 @@ fn storage_hint(kind: io::ErrorKind) -> Option<&'static str> {
         Kind::ReadOnlyFilesystem => Some("The repository's file system is mounted read-only."),
         Kind::PermissionDenied => Some("The repository must belong to the user that the server runs as."),
         Kind::StaleNetworkFileHandle | Kind::NotFound => Some("Is the repository's file system mounted?"),
-        Kind::Unsupported => Some("Keep the repository on a file system with hard links, such as ext4, xfs or NFS."),
+        Kind::Unsupported => {
+            Some("Keep the repository on a file system with hard links, such as ext4, xfs or NFS.")
+        }
         _ => None,
     }
 }

@@ -8,7 +8,8 @@ use super::{ForeignOwner, Hint};
 use crate::cluster::{Cluster, ClusterError};
 use crate::fsx::{PathError, foreign_owner, is_superuser};
 use crate::repository::{
-    Form, Identity, Origin, Repository, RepositoryError, StoredForm, decode, header_agrees, parse_stored, stored_key,
+    Form, Identity, Origin, Repository, RepositoryError, StoredForm, decode, header_agrees, parse_stored,
+    stored_key,
 };
 use crate::storage::{Listed, Store, StoreError};
 use crate::wal::{LONG_HEADER_BYTES, LongPageHeader, WalFileKind, WalFileName};
@@ -104,9 +105,15 @@ impl From<StoreError> for InitError {
 impl Hint for InitError {
     fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::NotForUs { .. } => "Name an empty directory, or one that cp, gzip, zstd or lz4 filled with WAL files.",
-            Self::InsideDataDirectory { .. } => "Keep the repository apart, on another disk where there is one.",
-            Self::OtherForm { .. } => "The form was fixed when the repository was made; --compress changes the level only.",
+            Self::NotForUs { .. } => {
+                "Name an empty directory, or one that cp, gzip, zstd or lz4 filled with WAL files."
+            }
+            Self::InsideDataDirectory { .. } => {
+                "Keep the repository apart, on another disk where there is one."
+            }
+            Self::OtherForm { .. } => {
+                "The form was fixed when the repository was made; --compress changes the level only."
+            }
             Self::UnknownSegment { .. } => {
                 "Where it is damaged, move it out of the directory; encrypted WAL needs -D DATADIR."
             }
@@ -132,7 +139,8 @@ pub fn init(request: &InitRequest<'_>) -> Result<InitReport, InitError> {
     let was_one = Repository::is_one(request.store)?;
     let contents = Contents::of(&listed);
     if !was_one && contents.files.is_empty() && !contents.foreign.is_empty() {
-        let names = contents.foreign.iter().take(3).map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+        let names =
+            contents.foreign.iter().take(3).map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
         return Err(not_for_us(request, format!("neither empty nor an archive: it holds {names}")));
     }
     let mut identity = control.as_ref().map(|control| Identity {
@@ -151,7 +159,10 @@ pub fn init(request: &InitRequest<'_>) -> Result<InitReport, InitError> {
         Repository::create(request.store, form, adopted, request.origin)?
     };
     if request.form.is_some_and(|wanted| wanted != repository.charter().form) {
-        return Err(InitError::OtherForm { is: form_name(repository.charter().form), wanted: form_name(form) });
+        return Err(InitError::OtherForm {
+            is: form_name(repository.charter().form),
+            wanted: form_name(form),
+        });
     }
     if let Some(identity) = identity {
         repository.bind(identity, cluster.as_ref().map(|cluster| cluster.dialect().key()), request.origin)?;
@@ -212,7 +223,10 @@ fn refuse_other_uses(
         }
     }
     if let Some(name) = pgbackrest_trace(request.store, listed)? {
-        return Err(not_for_us(request, format!("a repository of pgBackRest or sys_rman: it holds '{name}'")));
+        return Err(not_for_us(
+            request,
+            format!("a repository of pgBackRest or sys_rman: it holds '{name}'"),
+        ));
     }
     Ok(())
 }

@@ -11,7 +11,10 @@ mod source;
 pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
 pub use hint::Hint;
 pub use init::{InitError, InitReport, InitRequest, init};
-pub use restore::{Answer, Clock, OnError, RestoreError, RestoreFailure, RestoreReport, RestoreRequest, restore};
+pub use restore::{
+    Answer, Clock, OnError, RestoreError, RestoreFailure, RestoreReport, RestoreRequest, answer_on_failure,
+    restore,
+};
 pub use set_aside::{SetAsideError, SetAsideReport, SetAsideRequest, set_aside};
 
 /// A user who must not write here, because somebody else will have to.

@@ -118,7 +118,9 @@ impl RestoreError {
         match self {
             Self::Repository(error) => matches!(
                 error,
-                RepositoryError::Store(_) | RepositoryError::NotARepository { .. } | RepositoryError::Damaged { .. }
+                RepositoryError::Store(_)
+                    | RepositoryError::NotARepository { .. }
+                    | RepositoryError::Damaged { .. }
             ),
             Self::Destination(_) | Self::Gap { .. } | Self::NoHistory(_) => false,
         }
@@ -189,11 +191,11 @@ fn deliver(
 ) -> Result<Option<Fetched>, RestoreError> {
     let repository = Repository::open(request.store)?;
     let bound = repository.identity();
-    if let (Some(bound), Some(control)) = (bound, control) {
-        if bound.system_identifier != control.system_identifier {
-            let (repository, found) = (bound.system_identifier, control.system_identifier);
-            return Err(RepositoryError::OtherSystem { repository, found }.into());
-        }
+    if let (Some(bound), Some(control)) = (bound, control)
+        && bound.system_identifier != control.system_identifier
+    {
+        let (repository, found) = (bound.system_identifier, control.system_identifier);
+        return Err(RepositoryError::OtherSystem { repository, found }.into());
     }
     let expected = Expected {
         system_identifier: bound

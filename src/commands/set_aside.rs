@@ -90,7 +90,8 @@ pub fn set_aside(request: &SetAsideRequest<'_>) -> Result<SetAsideReport, SetAsi
         // A bare name may mean whatever is stored, as long as that is one file.
         (Form::Plain, [only]) => *only,
         (Form::Plain, several) => {
-            let files: Vec<String> = several.iter().map(|form| format!("'{name}{}'", form.suffix())).collect();
+            let files: Vec<String> =
+                several.iter().map(|form| format!("'{name}{}'", form.suffix())).collect();
             return Err(SetAsideError::Several { name: name.to_string(), files: files.join(", ") });
         }
         (form, several) if several.contains(&form) => form,

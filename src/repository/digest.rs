@@ -164,12 +164,16 @@ mod tests {
     #[test]
     fn the_digest_is_the_one_that_sha256sum_prints() {
         for size in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 20 * CHUNK_BYTES + 7] {
-            let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+            let bytes: Vec<u8> = (0..=250).cycle().take(size).collect();
             let mut seen = Vec::new();
-            let (digest, length) = for_each_hashed(&mut bytes.as_slice(), |error| error, |chunk| {
-                seen.extend_from_slice(chunk);
-                Ok(())
-            })
+            let (digest, length) = for_each_hashed(
+                &mut bytes.as_slice(),
+                |error| error,
+                |chunk| {
+                    seen.extend_from_slice(chunk);
+                    Ok(())
+                },
+            )
             .unwrap();
             assert_eq!((seen.len(), length), (size, size as u64));
             assert!(seen == bytes);
@@ -183,7 +187,8 @@ mod tests {
     #[test]
     fn a_sink_that_fails_ends_it() {
         let bytes = vec![7; 10 * CHUNK_BYTES];
-        let failed = for_each_hashed(&mut bytes.as_slice(), |error| error, |_| Err(ErrorKind::StorageFull.into()));
+        let failed =
+            for_each_hashed(&mut bytes.as_slice(), |error| error, |_| Err(ErrorKind::StorageFull.into()));
         assert_eq!(failed.unwrap_err().kind(), ErrorKind::StorageFull);
     }
 }

@@ -6,7 +6,9 @@ use super::digest::{Digest, for_each_hashed};
 use super::layout::{Form, sidecar_key, stored_key};
 use super::{Decoded, Repository, RepositoryError, decode};
 use crate::storage::{ObjectStat, read_small};
-use crate::wal::{LONG_HEADER_BYTES, LongPageHeader, SegmentSize, SystemIdentifier, TimelineHistory, WalFileName};
+use crate::wal::{
+    LONG_HEADER_BYTES, LongPageHeader, SegmentSize, SystemIdentifier, TimelineHistory, WalFileName,
+};
 
 /// What a file of pages has to agree with.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +140,11 @@ fn prove(name: WalFileName, expected: Expected, head: &[u8], size: u64) -> Resul
         return Err(format!("it holds {size} bytes, not the {} of a segment", expected.bytes()));
     }
     if !expected.header_check {
-        return if SegmentSize::new(size).is_some() { Ok(()) } else { Err(format!("no segment has {size} bytes")) };
+        return if SegmentSize::new(size).is_some() {
+            Ok(())
+        } else {
+            Err(format!("no segment has {size} bytes"))
+        };
     }
     let head = head.get(..LONG_HEADER_BYTES).unwrap_or(head);
     let header = LongPageHeader::parse(head).map_err(|error| format!("its first page: {error}"))?;
@@ -176,10 +182,9 @@ pub fn header_agrees(
         ));
     }
     match system_identifier {
-        Some(wanted) if wanted != header.system_identifier => Err(format!(
-            "its first page is of system identifier {}, not {wanted}",
-            header.system_identifier
-        )),
+        Some(wanted) if wanted != header.system_identifier => {
+            Err(format!("its first page is of system identifier {}, not {wanted}", header.system_identifier))
+        }
         _ => Ok(()),
     }
 }

@@ -72,8 +72,10 @@ impl Identity {
     pub(super) fn read(store: &dyn Store) -> Result<Option<Self>, RepositoryError> {
         let Some(file) = read_json::<IdentityFile>(store, &Self::key())? else { return Ok(None) };
         let damaged = |reason: &str| RepositoryError::damaged_state(store, &Self::key(), reason);
-        let system_identifier = file.system_identifier.parse().map_err(|_| damaged("no system identifier"))?;
-        let segment_size = SegmentSize::new(file.segment_size).ok_or_else(|| damaged("no valid segment size"))?;
+        let system_identifier =
+            file.system_identifier.parse().map_err(|_| damaged("no system identifier"))?;
+        let segment_size =
+            SegmentSize::new(file.segment_size).ok_or_else(|| damaged("no valid segment size"))?;
         Ok(Some(Self { system_identifier, segment_size }))
     }
 

@@ -80,7 +80,9 @@ mod tests {
         assert_eq!(form("000000010000000000000003.zst"), Some((segment.into(), Form::Zstd)));
         assert_eq!(form("000000010000000000000003.partial.gz").unwrap().1, Form::Gzip);
         assert_eq!(form("00000002.history").unwrap().1, Form::Plain);
-        for foreign in ["000000010000000000000003.sha256", "archive.info", ".walkeep", "000000010000000000000003.bz2"] {
+        for foreign in
+            ["000000010000000000000003.sha256", "archive.info", ".walkeep", "000000010000000000000003.bz2"]
+        {
             assert_eq!(form(foreign), None, "{foreign}");
         }
     }

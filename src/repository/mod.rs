@@ -67,7 +67,11 @@ impl<'s> Repository<'s> {
         let charter: Charter = identity::read_json(store, &Charter::key())?
             .ok_or_else(|| RepositoryError::NotARepository { location: store.location() })?;
         if charter.format != Charter::FORMAT {
-            return Err(RepositoryError::damaged_state(store, &Charter::key(), "its format is newer than this walkeep"));
+            return Err(RepositoryError::damaged_state(
+                store,
+                &Charter::key(),
+                "its format is newer than this walkeep",
+            ));
         }
         let identity = Identity::read(store)?;
         Ok(Self { store, charter, identity })
@@ -249,10 +253,11 @@ impl<'s> Repository<'s> {
                 continue;
             }
             let sidecar = sidecar_key(name);
-            if form == Form::Plain && self.store.stat(&sidecar)?.is_some() {
-                if let Some(sidecar_target) = beside(".sha256") {
-                    let _ = self.store.relocate(&sidecar, &sidecar_target)?;
-                }
+            if form == Form::Plain
+                && self.store.stat(&sidecar)?.is_some()
+                && let Some(sidecar_target) = beside(".sha256")
+            {
+                let _ = self.store.relocate(&sidecar, &sidecar_target)?;
             }
             Stamp::forget(self.store, name);
             return Ok(self.store.locate(&target));

@@ -215,10 +215,11 @@ impl Repository<'_> {
             };
             let mut stored = decode(*form, self.store.confirm(&key)?.bytes).map_err(damaged)?;
             let compared = compare(&mut *stored.bytes, offer.source, offer.name, offer.identity);
-            let Compared { relation, stored: (digest, bytes), offered } = compared.map_err(|error| match error {
-                CopyError::Staged(error) => damaged(error),
-                CopyError::Source(error) => RepositoryError::Source(error),
-            })?;
+            let Compared { relation, stored: (digest, bytes), offered } =
+                compared.map_err(|error| match error {
+                    CopyError::Staged(error) => damaged(error),
+                    CopyError::Source(error) => RepositoryError::Source(error),
+                })?;
             let put = match relation {
                 Relation::Identical => Put::AlreadyStored,
                 Relation::SameWal => Put::SameWalStored,

@@ -106,7 +106,8 @@ impl Stamp {
         let named = Form::ALL.into_iter().find(|form| stored_key(name, *form).as_str() == stamp.stored.name);
         let Some(form) = named else { return Ok(None) };
         let key = stored_key(name, form);
-        let untouched = store.stat(&key)?.is_some_and(|stat| StoredStamp::of(key.as_str(), &stat) == stamp.stored);
+        let untouched =
+            store.stat(&key)?.is_some_and(|stat| StoredStamp::of(key.as_str(), &stat) == stamp.stored);
         let has_digest = form != Form::Plain || store.stat(&sidecar_key(name))?.is_some();
         Ok((untouched && has_digest).then_some(form))
     }
