@@ -14,7 +14,7 @@ mod stamp;
 use std::time::SystemTime;
 
 pub use conflict::{Conflict, StoredCopy};
-pub use digest::Digest;
+pub use digest::{Digest, for_each_hashed};
 pub use envelope::{Decoded, Envelope, decode};
 pub use error::RepositoryError;
 pub use fetch::{Expected, Fetched, header_agrees};
