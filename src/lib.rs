@@ -20,6 +20,6 @@ pub mod repository;
 pub mod commands;
 
 // L4: reports for people and machines; flags in, exit code out.
-// pub mod output;
+pub mod output;
 
 // pub mod cli;

@@ -1,0 +1,3 @@
+//! Reports, rendered: text for people, JSON for programs. Decides nothing.
+
+pub mod inspect;
