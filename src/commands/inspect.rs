@@ -4,6 +4,8 @@
 mod error;
 mod fault;
 mod reading;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
