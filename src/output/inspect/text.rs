@@ -125,7 +125,7 @@ fn label_lines(lines: &mut Lines, label: &BackupLabel) {
     lines.maybe("Stop timeline", label.stop_timeline);
 }
 
-/// How it lies there. Of a plain file that nobody stored, what `ls` shows is enough.
+/// How it lies there. A digest of what a server writes anew all the time is of no use to people.
 fn storage_lines(lines: &mut Lines, inspection: &Inspection) {
     let Stored { form, envelope, content_bytes, sha256, told } = &inspection.stored;
     lines.add("File last modified", time_of_ns(inspection.modified_ns));
@@ -136,7 +136,8 @@ fn storage_lines(lines: &mut Lines, inspection: &Inspection) {
         let ratio = ratio(*content_bytes, inspection.file_bytes);
         lines.maybe("Compression ratio", ratio.map(|ratio| format!("{ratio:.1}")));
     }
-    lines.maybe("SHA-256 of the content", *sha256);
+    let is_archived = !matches!(inspection.content, Content::ControlFile { .. } | Content::SlotState(_));
+    lines.maybe("SHA-256 of the content", sha256.filter(|_| is_archived));
     if let Some(told) = told {
         let verdict = match (inspection.stored.digest_agrees(), told.by) {
             (Some(true), DigestSource::Envelope) => "yes: the file itself tells it",
