@@ -5,6 +5,7 @@
 //! A kill shows what a crash of the process leaves. What a power loss leaves is up to the order of the system
 //! calls, which `order` holds.
 #![allow(clippy::disallowed_methods, reason = "tests make the states that crashes leave")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may panic")]
 
 mod order;
 mod sweep;

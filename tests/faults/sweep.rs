@@ -14,13 +14,13 @@ fn sweep(
     command: impl Fn(&Workplace) -> Command + Sync,
     check: impl Fn(&Workplace, &Injection, &Ended) + Sync,
 ) {
-    let place = Workplace::new(shape);
-    let all = injections(&command(&place), &place.path("trace"));
-    let left = Mutex::new(all);
+    let template = Workplace::new(shape);
+    let traced = template.copy();
+    let left = Mutex::new(injections(&command(&traced), &traced.path("trace")));
     let next = || left.lock().unwrap().pop();
     let work = || {
         while let Some(injection) = next() {
-            let place = Workplace::new(shape);
+            let place = template.copy();
             let ended = run_with(&command(&place), &injection);
             let killed = ended.code.is_none();
             assert!(!killed || injection.fault == Fault::Kill, "{injection:?}: {ended:?}");
