@@ -12,7 +12,7 @@ pub trait Hint: std::error::Error {
 
 impl Hint for ForeignOwner {
     fn hint(&self) -> Option<String> {
-        Some(format!("Run it as {0}: files of root in an archive wedge the server of {0}.", self.owner))
+        Some(format!("Run it as {0}: files that root leaves behind wedge the server of {0}.", self.owner))
     }
 }
 

@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Hint;
 use super::source::SourceFile;
+use super::{ForeignOwner, Hint};
 use crate::cluster::{Cluster, ControlFile, Recovery};
-use crate::fsx::{Delivery, PathError};
+use crate::fsx::{Delivery, PathError, foreign_owner};
 use crate::repository::{Expected, Fetched, Repository, RepositoryError, header_agrees};
 use crate::storage::Store;
 use crate::wal::{LONG_HEADER_BYTES, LongPageHeader, SegmentName, Timeline, WalFileName};
@@ -94,6 +94,9 @@ pub struct RestoreFailure {
 /// Why a file was not delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
+    /// The wrong user.
+    #[error(transparent)]
+    ForeignOwner(#[from] ForeignOwner),
     /// The repository did not give it.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
@@ -123,7 +126,7 @@ impl RestoreError {
                     | RepositoryError::NotARepository { .. }
                     | RepositoryError::Damaged { .. }
             ),
-            Self::Destination(_) | Self::Gap { .. } | Self::NoHistory(_) => false,
+            Self::ForeignOwner(_) | Self::Destination(_) | Self::Gap { .. } | Self::NoHistory(_) => false,
         }
     }
 }
@@ -131,6 +134,7 @@ impl RestoreError {
 impl Hint for RestoreError {
     fn hint(&self) -> Option<String> {
         match self {
+            Self::ForeignOwner(error) => error.hint(),
             Self::Repository(error) => error.hint(),
             Self::Destination(_) => None,
             Self::Gap { .. } | Self::NoHistory(_) => Some(
@@ -191,6 +195,9 @@ fn deliver(
     cluster: Option<&Cluster>,
     control: Option<&ControlFile>,
 ) -> Result<Option<Fetched>, RestoreError> {
+    if let Some(folder) = request.destination.parent() {
+        ForeignOwner::refuse("destination", folder.display().to_string(), foreign_owner(folder)?)?;
+    }
     let repository = Repository::open(request.store)?;
     let bound = repository.identity();
     if let (Some(bound), Some(control)) = (bound, control)
