@@ -32,3 +32,5 @@ macro_rules! on_every_server {
 mod support;
 
 mod archiving;
+mod rewind;
+mod standby;
