@@ -32,5 +32,6 @@ macro_rules! on_every_server {
 mod support;
 
 mod archiving;
+mod broken_repository;
 mod rewind;
 mod standby;
