@@ -33,5 +33,9 @@ mod support;
 
 mod archiving;
 mod broken_repository;
+mod environment;
+mod killed_archive_calls;
 mod rewind;
+mod segment_sizes;
 mod standby;
+mod stopped_kingbase;
