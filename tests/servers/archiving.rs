@@ -11,6 +11,7 @@ use crate::support::wait_until;
 
 on_every_server!(
     what_was_committed_under_load_survives_a_crash_and_is_in_the_archive,
+    a_crashed_server_that_lost_its_archived_wal_recovers_from_the_archive_and_its_own_tail,
     recovery_ends_exactly_at_a_time_an_lsn_and_a_name
 );
 
@@ -49,6 +50,31 @@ fn what_was_committed_under_load_survives_a_crash_and_is_in_the_archive(product:
     recovered.wait_until_promoted();
     assert_eq!(load::contents(&recovered), contents);
     wait_until("the new timeline's history is archived", || repository.has("00000002.history"));
+}
+
+fn a_crashed_server_that_lost_its_archived_wal_recovers_from_the_archive_and_its_own_tail(product: Product) {
+    let scratch = Scratch::new();
+    let mut node = Node::initdb_with_segments(&scratch, "node", product, 1);
+    let repository = Repository::init(&scratch, "repo", &node.data);
+    node.archive_to(&repository);
+    node.start();
+    load::prepare(&node);
+    node.sql("CHECKPOINT");
+    let checkpoint_segment = node.sql("SELECT pg_walfile_name(checkpoint_lsn) FROM pg_control_checkpoint()");
+    let archived = load::some_load(&scratch, &node, 1, 150);
+    node.archive_all(&repository);
+    let in_the_tail = load::some_load(&scratch, &node, 2, 10);
+    node.kill_postmaster();
+
+    // The server insists on finding its checkpoint by itself, and asks the archive only for what follows.
+    for name in node.acknowledged().into_iter().filter(|name| *name > checkpoint_segment) {
+        fs::remove_file(node.wal_directory().join(name)).unwrap();
+    }
+    node.recover_from(&repository);
+    node.start();
+    node.wait_until_promoted();
+    archived.must_be_in(&node);
+    in_the_tail.must_be_in(&node);
 }
 
 fn recovery_ends_exactly_at_a_time_an_lsn_and_a_name(product: Product) {
