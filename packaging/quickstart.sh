@@ -42,6 +42,13 @@ processes_in() {
     done
 }
 
+# A server that was killed has left shared memory behind, which only its next start finds and frees.
+stop_server() {
+    [ -e "$1/postmaster.pid" ] || return 0
+    as_user "$postgresql/pg_ctl" status -D "$1" >/dev/null 2>&1 || start_server "$1" 2>/dev/null || true
+    as_user "$postgresql/pg_ctl" stop -D "$1" -m immediate >/dev/null 2>&1 || true
+}
+
 clean_up() {
     status=$?
     trap - EXIT
@@ -49,9 +56,8 @@ clean_up() {
         [ "$status" = 0 ] || for log in "$scratch"/*.log; do
             [ ! -s "$log" ] || { echo "--- end of $log"; tail -n 20 "$log"; } >&2
         done
-        for data in "$scratch/primary" "$scratch/recovered"; do
-            [ ! -e "$data/postmaster.pid" ] || as_user "$postgresql/pg_ctl" stop -D "$data" -m immediate >/dev/null 2>&1 || true
-        done
+        stop_server "$scratch/recovered"
+        stop_server "$scratch/primary"
         rm -rf "$scratch"
     fi
     [ -z "$policy" ] || rm -f "$policy"
