@@ -6,20 +6,20 @@
 // L0: the words, and the only place where bytes become durable.
 pub mod wal;
 
-// pub mod fsx;
+pub mod fsx;
 
 // L1: a data directory, read-only; bytes under keys.
-// pub mod cluster;
+pub mod cluster;
 
-// pub mod storage;
+pub mod storage;
 
 // L2: WAL files in a store.
-// pub mod repository;
+pub mod repository;
 
 // L3: the work of each verb.
-// pub mod commands;
+pub mod commands;
 
 // L4: reports for people and machines; flags in, exit code out.
-// pub mod output;
+pub mod output;
 
-// pub mod cli;
+pub mod cli;

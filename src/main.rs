@@ -1,3 +1,7 @@
 //! The walkeep command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    walkeep::cli::main()
+}

@@ -1,34 +1,38 @@
 //! The words of write-ahead logging, as values: positions, timelines, segments, file names, headers and the
 //! small text files. No I/O and no clock; whatever parses here is proven, and never checked again inside.
 
-// mod backup_label;
-// mod compare;
+mod backup_label;
+mod compare;
 mod file_name;
-// mod history;
+#[cfg(test)]
+mod fixtures;
+mod history;
 mod lsn;
-// mod page_header;
+mod page_header;
 mod segment;
 mod system_identifier;
 mod timeline;
 
-// pub use backup_label::{BackupLabel, StopPoint};
-// pub use compare::{PageComparison, Relation};
+pub use backup_label::{BackupLabel, StopPoint};
+pub use compare::{PageComparison, Relation};
 pub use file_name::{WalFileKind, WalFileName};
-// pub use history::{HistoryEntry, TimelineHistory};
+pub use history::{HistoryEntry, TimelineHistory};
 pub use lsn::Lsn;
-// pub use page_header::{LONG_HEADER_BYTES, LongPageHeader, PageHeader, SHORT_HEADER_BYTES};
+pub use page_header::{LONG_HEADER_BYTES, LongPageHeader, PageHeader, SHORT_HEADER_BYTES, server_of};
 pub use segment::{SegmentName, SegmentNumber, SegmentSize};
 pub use system_identifier::SystemIdentifier;
 pub use timeline::Timeline;
 
 /// Says that a text or some bytes are not the word that they were read as.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is not {what}")]
+#[error("{place}'{text}' is not {what}")]
 pub struct ParseError {
     /// What was read, with its article: "a segment name".
     what: &'static str,
     /// What stood there, cut to a length that fits a message.
     text: String,
+    /// Where it stood, if in a file of several lines: "line 3: ".
+    place: String,
 }
 
 impl ParseError {
@@ -38,7 +42,12 @@ impl ParseError {
     /// Names what was expected and what was found.
     pub(crate) fn new(what: &'static str, text: &str) -> Self {
         let shown = text.chars().take(Self::MOST_SHOWN).flat_map(char::escape_default).collect();
-        Self { what, text: shown }
+        Self { what, text: shown, place: String::new() }
+    }
+
+    /// Adds the line of the file, counted from 1.
+    fn at_line(self, number: usize) -> Self {
+        Self { place: format!("line {number}: "), ..self }
     }
 }
 

@@ -1,0 +1,171 @@
+//! What may be typed. What it means, with environment and config file, is `settings`.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use super::units::{Compression, Duration, Size};
+use crate::output::LogFormat as Format;
+
+/// Keeps the write-ahead log of KingbaseES, PostgreSQL and openGauss.
+///
+/// Settings are taken from the flag, then the environment, then the config file, then the default.
+#[derive(Parser, Debug)]
+#[command(name = "walkeep", version)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Flags that every verb knows.
+#[derive(Args, Debug)]
+pub(super) struct Common {
+    /// Config file; /etc/walkeep/walkeep.toml is read where it exists
+    #[arg(long, global = true, value_name = "FILE", env = "WALKEEP_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Data directory of the server; else the one that the verb runs in or works on, else $WALKEEP_PGDATA,
+    /// $KINGBASE_DATA or $PGDATA
+    #[arg(short = 'D', long, global = true, value_name = "DIR")]
+    pub pgdata: Option<PathBuf>,
+    /// The repository: a directory, as a path or a file:// URL
+    #[arg(short, long, global = true, value_name = "DIR", env = "WALKEEP_REPO")]
+    pub repo: Option<PathBuf>,
+    /// What people call this node [default: its host name]
+    #[arg(long, global = true, value_name = "NAME", env = "WALKEEP_NODE")]
+    pub node: Option<String>,
+    /// How a report is written
+    #[arg(short, long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: OutputFormat,
+    /// Says more on standard error
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Says nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// How messages on standard error are written [default: text]
+    #[arg(long, global = true, value_name = "FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, ValueEnum, Debug, Default, PartialEq, Eq)]
+pub(super) enum OutputFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum, Debug, PartialEq, Eq)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl From<LogFormat> for Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Verb {
+    Init(InitArgs),
+    Archive(ArchiveArgs),
+    Restore(RestoreArgs),
+    SetAside(SetAsideArgs),
+    Inspect(InspectArgs),
+}
+
+/// Makes a repository of an empty directory, or adopts one that WAL files lie in
+///
+/// Prints the lines to write into the server's configuration. Run it as the user that the server runs as:
+///
+///   walkeep init --repo /archive -D "$PGDATA"
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct InitArgs {
+    /// Form of stored segments, fixed from now on: 'none' or 'zstd[:LEVEL]' [default: zstd]
+    #[arg(long, value_name = "HOW", env = "WALKEEP_COMPRESS")]
+    pub compress: Option<Compression>,
+}
+
+/// Stores one WAL file; the server's archive_command. Silent on success
+///
+///   archive_command = 'walkeep archive %p --repo /archive'
+///
+/// Exit code 0: the file is durable in the repository.
+/// Exit code 1 or 2: it is not, and the server will try again.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct ArchiveArgs {
+    /// Path of the file: %p
+    pub wal_path: PathBuf,
+    /// Its name: %f. May be left out
+    pub wal_name: Option<String>,
+    /// Compression level where the repository stores zstd: 'zstd[:LEVEL]' [default: zstd:1]
+    #[arg(long, value_name = "HOW", env = "WALKEEP_COMPRESS")]
+    pub compress: Option<Compression>,
+    /// Refuses when less than this would stay free in the repository [default: 0, off]
+    #[arg(long, value_name = "SIZE")]
+    pub min_free: Option<Size>,
+    /// Gives up after this time, with an error. A call that sleeps in the kernel without a way to be woken, as
+    /// on a dead NFS server, cannot be bounded [default: 5m]
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+    /// How many further pending files are archived as well; this version archives none [default: 0]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=0))]
+    pub ahead: Option<u32>,
+    /// Does not hold the first page's header against the file's name and cluster: for encrypted WAL
+    #[arg(long)]
+    pub no_header_check: bool,
+}
+
+/// Fetches one WAL file; the server's restore_command
+///
+///   restore_command = 'walkeep restore %f %p --repo /archive'
+///
+/// Exit code 0: it is there, whole and proven.
+/// Exit code 1: the repository does not have it; on a standby also any failure, for a standby asks again.
+/// Exit code 255: it cannot be told, or the archive has a gap; the server stops rather than to end its
+/// recovery early.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct RestoreArgs {
+    /// Name of the file: %f
+    pub wal_name: String,
+    /// Where it goes: %p
+    pub destination: PathBuf,
+    /// How long failures are retried before the server is told [default: 30s]
+    #[arg(long, value_name = "DURATION")]
+    pub retry_budget: Option<Duration>,
+    /// Gives up after this time, with an error [default: 5m]
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+    /// Takes a gap in the archive for its end: the recovery ends there, and what lies behind is lost
+    #[arg(long)]
+    pub gap_is_end: bool,
+    /// Does not hold the first page's header against the file's name and cluster: for encrypted WAL
+    #[arg(long)]
+    pub no_header_check: bool,
+}
+
+/// Takes one stored file out of the way of its name, into .walkeep/set-aside: the way out of a refusal
+#[derive(Args, Debug)]
+pub(super) struct SetAsideArgs {
+    /// Name of the WAL file, or of the stored file
+    pub name: String,
+    /// Why, for those who find it later
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+/// Shows what a control file, slot state, segment, history, backup label or stored file says
+#[derive(Args, Debug)]
+pub(super) struct InspectArgs {
+    /// The file
+    pub file: PathBuf,
+}

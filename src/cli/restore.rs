@@ -1,0 +1,92 @@
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::args::RestoreArgs;
+use super::deadline::within;
+use super::now::SystemClock;
+use super::settings::{Settings, data_directory_without_config};
+use super::stderr::Stderr;
+use crate::commands::{Answer, Hint, OnError, RestoreRequest, answer_on_failure, restore};
+use crate::output::Failure;
+
+/// How long failures are retried where nobody says.
+const RETRY_BUDGET: Duration = Duration::from_secs(30);
+
+/// The exit code for what the server is to be told. Above 125 it stops; up to that it takes the file for absent.
+const fn code(answer: Answer) -> u8 {
+    match answer {
+        Answer::Delivered => 0,
+        Answer::Absent | Answer::GoOn => 1,
+        Answer::Stop => 255,
+    }
+}
+
+/// The exit code of a call that makes no sense: a usage error must not look like an absent file.
+pub(super) fn usage_code(pgdata: Option<&Path>) -> u8 {
+    code(answer_on_failure(OnError::Auto, data_directory_without_config(pgdata).as_deref()))
+}
+
+/// The data directory in a command line that was not understood.
+pub(super) fn typed_pgdata(typed: &[OsString]) -> Option<PathBuf> {
+    let at = typed.iter().position(|word| word == "-D" || word == "--pgdata")?;
+    typed.get(at + 1).map(PathBuf::from)
+}
+
+pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: &Stderr) -> u8 {
+    let destination = settings.absolute(&args.destination);
+    let data_directory = settings.data_directory_of(&destination);
+    let on_error = settings.restore_on_error;
+    let failed = |error: &dyn std::error::Error, hint: Option<String>, answer: Answer| {
+        let what = format!("cannot restore '{}'", args.wal_name.escape_debug());
+        let failure = Failure::new(what, error, hint);
+        if answer == Answer::GoOn {
+            err.warning(&failure)
+        } else {
+            err.error(&failure)
+        }
+        code(answer)
+    };
+    let unasked = || answer_on_failure(on_error, data_directory.as_deref());
+    let name = match args.wal_name.parse() {
+        Ok(name) => name,
+        Err(error) => {
+            let hint = "In the server's configuration: restore_command = 'walkeep restore %f %p --repo DIR'.";
+            return failed(&error, Some(hint.to_owned()), unasked());
+        }
+    };
+    let store = match settings.store() {
+        Ok(store) => store,
+        Err(error) => return failed(&error, error.hint(), unasked()),
+    };
+    let limit = args.timeout.map_or(settings.archive_timeout, |timeout| timeout.0);
+    let retry_budget =
+        args.retry_budget.or(settings.restore_retry_budget).map_or(RETRY_BUDGET, |budget| budget.0);
+    let (header_check, gap_is_end) = (!args.no_header_check, args.gap_is_end);
+    let clock = SystemClock::start();
+    let within_data_directory = data_directory.clone();
+    let work = move || {
+        restore(&RestoreRequest {
+            name,
+            destination,
+            store: &store,
+            data_directory: within_data_directory,
+            header_check,
+            gap_is_end,
+            retry_budget,
+            on_error,
+            clock: &clock,
+        })
+    };
+    match within(limit, work) {
+        Err(error) => failed(&error, None, unasked()),
+        Ok(Err(failure)) => failed(&failure.error, failure.error.hint(), failure.answer),
+        Ok(Ok(report)) => {
+            err.info(match report.fetched {
+                Some(fetched) => format!("delivered '{name}', sha256 {}", fetched.digest),
+                None => format!("'{name}' is not in the repository"),
+            });
+            code(report.answer())
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! What was typed, with the environment and the config file, becomes what is meant: flag > environment >
+//! config file > default.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time;
+
+use toml::{Table, Value};
+
+use super::args::{Common, OutputFormat};
+use super::units::{Compression, Duration, Size};
+use crate::cluster::Cluster;
+use crate::commands::OnError;
+use crate::output::LogFormat;
+use crate::repository::Origin;
+use crate::storage::DirectoryStore;
+
+/// Read where it exists and nobody names another.
+const CONFIG_FILE: &str = "/etc/walkeep/walkeep.toml";
+
+/// Every key of the config file.
+const KEYS: [&str; 10] = [
+    "log",
+    "cluster.pgdata",
+    "cluster.node",
+    "repository.url",
+    "repository.compress",
+    "repository.min_free",
+    "archive.timeout",
+    "archive.ahead",
+    "restore.on_error",
+    "restore.retry_budget",
+];
+
+/// What is meant.
+pub(super) struct Settings {
+    pgdata_flag: Option<PathBuf>,
+    pgdata_elsewhere: Option<PathBuf>,
+    repo: Option<PathBuf>,
+    current_dir: Option<PathBuf>,
+    pub node: String,
+    pub output: OutputFormat,
+    pub verbose: u8,
+    pub quiet: bool,
+    pub log_format: LogFormat,
+    pub compress: Option<Compression>,
+    pub min_free: Option<Size>,
+    pub archive_timeout: time::Duration,
+    pub restore_on_error: OnError,
+    pub restore_retry_budget: Option<Duration>,
+}
+
+/// Why the settings make no sense.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SettingsError {
+    #[error("cannot read the config file '{}'", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("the config file '{}' is not TOML", path.display())]
+    NotToml { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("the config file '{}' has an unknown key '{key}'", path.display())]
+    UnknownKey { path: PathBuf, key: String, nearest: &'static str },
+    #[error("the config file '{}': {key}: {reason}", path.display())]
+    BadValue { path: PathBuf, key: &'static str, reason: String },
+    #[error("{variable}: {reason}")]
+    BadVariable { variable: &'static str, reason: String },
+    #[error("no repository is named")]
+    NoRepository,
+    #[error("'{0}' is not a repository that this version can use")]
+    NotADirectoryUrl(String),
+    #[error("the node's name has {0} bytes, and {most} are the most", most = Origin::MOST_NODE_BYTES)]
+    LongNodeName(usize),
+}
+
+impl SettingsError {
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownKey { nearest, .. } => Some(format!("Is '{nearest}' meant?")),
+            Self::NoRepository => Some(
+                "Name it with --repo DIR, $WALKEEP_REPO, or 'url' under [repository] in the config file."
+                    .to_owned(),
+            ),
+            Self::NotADirectoryUrl(_) => Some("Name a directory: /archive, or file:///archive.".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl Settings {
+    /// How long one file may take where nobody says.
+    const TIMEOUT: time::Duration = time::Duration::from_secs(300);
+
+    pub fn resolve(common: &Common) -> Result<Self, SettingsError> {
+        let file = ConfigFile::read(common.config.as_deref())?;
+        let node = match common.node.clone().or(file.text("cluster.node")?) {
+            Some(node) => node,
+            None => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        };
+        if node.len() > Origin::MOST_NODE_BYTES {
+            return Err(SettingsError::LongNodeName(node.len()));
+        }
+        file.parsed("archive.ahead", |ahead| match ahead {
+            "0" => Ok(()),
+            _ => Err(format!("'{ahead}': this version can only look ahead by 0 files")),
+        })?;
+        let log = match variable("WALKEEP_LOG") {
+            Some(log) => LogSetting::parse(&log.to_string_lossy())
+                .map_err(|reason| SettingsError::BadVariable { variable: "WALKEEP_LOG", reason })?,
+            None => file.parsed("log", LogSetting::parse)?.unwrap_or_default(),
+        };
+        let on_error = file.parsed("restore.on_error", |text| match text {
+            "auto" => Ok(OnError::Auto),
+            "stop" => Ok(OnError::Stop),
+            "continue" => Ok(OnError::Continue),
+            _ => Err(format!("'{text}' is none of auto, stop and continue")),
+        })?;
+        let timeout: Option<Duration> = file.parsed("archive.timeout", str::parse)?;
+        let level_typed = common.quiet || common.verbose > 0;
+        Ok(Self {
+            pgdata_flag: common.pgdata.clone(),
+            pgdata_elsewhere: pgdata_variable().or(file.text("cluster.pgdata")?.map(PathBuf::from)),
+            repo: common.repo.clone().or(file.text("repository.url")?.map(PathBuf::from)),
+            current_dir: env::current_dir().ok(),
+            node,
+            output: common.output,
+            verbose: if level_typed { common.verbose } else { log.verbose },
+            quiet: if level_typed { common.quiet } else { log.quiet },
+            log_format: common.log_format.map_or(log.format, Into::into),
+            compress: file.parsed("repository.compress", str::parse)?,
+            min_free: file.parsed("repository.min_free", str::parse)?,
+            archive_timeout: timeout.map_or(Self::TIMEOUT, |timeout| timeout.0),
+            restore_on_error: on_error.unwrap_or(OnError::Auto),
+            restore_retry_budget: file.parsed("restore.retry_budget", str::parse)?,
+        })
+    }
+
+    /// The repository's directory.
+    pub fn repository_directory(&self) -> Result<PathBuf, SettingsError> {
+        let named = self.repo.as_deref().filter(|repo| !repo.as_os_str().is_empty());
+        let repo = named.ok_or(SettingsError::NoRepository)?;
+        let path = match repo.to_str().and_then(|text| text.split_once("://")) {
+            Some(("file", path)) if path.starts_with('/') => PathBuf::from(path),
+            Some(_) => return Err(SettingsError::NotADirectoryUrl(repo.display().to_string())),
+            None => self.absolute(repo),
+        };
+        Ok(path.components().collect())
+    }
+
+    /// The repository as a store.
+    pub fn store(&self) -> Result<DirectoryStore, SettingsError> {
+        self.repository_directory().map(DirectoryStore::new)
+    }
+
+    /// A path that means the same whatever directory the process is in.
+    pub fn absolute(&self, path: &Path) -> PathBuf {
+        self.current_dir.as_ref().map_or_else(|| path.to_owned(), |dir| dir.join(path))
+    }
+
+    /// The data directory that was named: by the flag, the environment or the config file.
+    pub fn named_data_directory(&self) -> Option<PathBuf> {
+        self.pgdata_flag.as_ref().or(self.pgdata_elsewhere.as_ref()).map(|dir| self.absolute(dir))
+    }
+
+    /// The data directory of a verb that a server calls with a path: the one that was typed, the one that the
+    /// path leads through, the current directory; then what environment and config file say. The server runs
+    /// commands in its data directory, and its environment may name another cluster.
+    pub fn data_directory_of(&self, path: &Path) -> Option<PathBuf> {
+        if let Some(typed) = &self.pgdata_flag {
+            return Some(self.absolute(typed));
+        }
+        let current = || self.current_dir.clone().filter(|dir| Cluster::is_data_directory(dir));
+        Cluster::owning(path).or_else(current).or_else(|| self.named_data_directory())
+    }
+}
+
+/// The data directory of a call whose settings could not be resolved.
+pub(super) fn data_directory_without_config(typed: Option<&Path>) -> Option<PathBuf> {
+    let current = || env::current_dir().ok().filter(|dir| Cluster::is_data_directory(dir));
+    typed.map(Path::to_owned).or_else(current).or_else(pgdata_variable)
+}
+
+fn pgdata_variable() -> Option<PathBuf> {
+    ["WALKEEP_PGDATA", "KINGBASE_DATA", "PGDATA"].into_iter().find_map(variable).map(PathBuf::from)
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// What `log` and `WALKEEP_LOG` say: a level, a format, or both, as in `info,json`.
+#[derive(Clone, Copy)]
+struct LogSetting {
+    quiet: bool,
+    verbose: u8,
+    format: LogFormat,
+}
+
+impl Default for LogSetting {
+    fn default() -> Self {
+        Self { quiet: false, verbose: 0, format: LogFormat::Text }
+    }
+}
+
+impl LogSetting {
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut setting = Self::default();
+        for word in text.split(',').map(str::trim) {
+            match word {
+                "error" => setting.quiet = true,
+                "warn" | "warning" => {}
+                "info" => setting.verbose = 1,
+                "debug" => setting.verbose = 2,
+                "text" => setting.format = LogFormat::Text,
+                "json" => setting.format = LogFormat::Json,
+                _ => return Err(format!("'{word}' is none of error, warn, info, debug, text and json")),
+            }
+        }
+        Ok(setting)
+    }
+}
+
+/// The config file: one file is one cluster.
+struct ConfigFile {
+    path: PathBuf,
+    table: Table,
+}
+
+impl ConfigFile {
+    fn read(named: Option<&Path>) -> Result<Self, SettingsError> {
+        let path = named.unwrap_or(Path::new(CONFIG_FILE)).to_owned();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(source) => return Err(SettingsError::Unreadable { path, source }),
+        };
+        match text.parse::<Table>() {
+            Ok(table) => Self { path, table }.with_known_keys(),
+            Err(error) => Err(SettingsError::NotToml { path, source: Box::new(error) }),
+        }
+    }
+
+    fn with_known_keys(self) -> Result<Self, SettingsError> {
+        for (section, value) in &self.table {
+            let keys = match value {
+                Value::Table(inner) => inner.keys().map(|key| format!("{section}.{key}")).collect(),
+                _ => vec![section.clone()],
+            };
+            if let Some(key) = keys.into_iter().find(|key| !KEYS.contains(&key.as_str())) {
+                let nearest = KEYS.into_iter().min_by_key(|known| strsim::levenshtein(known, &key));
+                let nearest = nearest.unwrap_or("repository.url");
+                return Err(SettingsError::UnknownKey { path: self.path, key, nearest });
+            }
+        }
+        Ok(self)
+    }
+
+    /// The text under a key; a number counts as its digits.
+    fn text(&self, key: &'static str) -> Result<Option<String>, SettingsError> {
+        let value = match key.split_once('.') {
+            Some((section, key)) => self.table.get(section).and_then(|section| section.get(key)),
+            None => self.table.get(key),
+        };
+        match value {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(Value::Integer(number)) => Ok(Some(number.to_string())),
+            Some(_) => Err(self.bad(key, "it is no text".to_owned())),
+        }
+    }
+
+    fn parsed<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, SettingsError> {
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        parse(&text).map(Some).map_err(|reason| self.bad(key, reason))
+    }
+
+    fn bad(&self, key: &'static str, reason: String) -> SettingsError {
+        SettingsError::BadValue { path: self.path.clone(), key, reason }
+    }
+}

@@ -1,0 +1,44 @@
+use std::io::Write;
+
+use crate::output::{Failure, LogFormat};
+
+/// Standard error. A server may have closed it: failing to write there is no failure.
+pub(super) struct Stderr {
+    format: LogFormat,
+    quiet: bool,
+    verbose: u8,
+}
+
+impl Stderr {
+    pub const fn new(format: LogFormat, quiet: bool, verbose: u8) -> Self {
+        Self { format, quiet, verbose }
+    }
+
+    pub fn error(&self, failure: &Failure) {
+        Self::raw(&failure.render("error", self.format));
+    }
+
+    pub fn warning(&self, failure: &Failure) {
+        if !self.quiet {
+            Self::raw(&failure.render("warning", self.format));
+        }
+    }
+
+    /// What only those want to know who asked for more.
+    pub fn info(&self, what: String) {
+        if self.verbose > 0 {
+            let note = Failure { what, causes: Vec::new(), hint: None };
+            Self::raw(&note.render("info", self.format));
+        }
+    }
+
+    pub fn raw(text: &str) {
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+}
+
+/// Writes a report to standard output; `false` where that did not take it.
+pub(super) fn print(text: &str) -> bool {
+    let mut out = std::io::stdout();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+}

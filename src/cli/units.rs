@@ -1,0 +1,115 @@
+//! Sizes, durations and ways of packing as people type them.
+
+use std::str::FromStr;
+use std::time;
+
+/// A number of bytes: plain, or with `KiB`, `MiB`, `GiB` or `TiB`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Size(pub u64);
+
+/// A time: a number with `s`, `m`, `h` or `d`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Duration(pub time::Duration);
+
+/// How segments are packed: `none` or `zstd[:LEVEL]`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Compression {
+    None,
+    Zstd { level: i32 },
+}
+
+impl Compression {
+    /// The level where nobody says one.
+    pub const DEFAULT_LEVEL: i32 = 1;
+}
+
+/// Splits digits from what follows them.
+fn number_and_unit(text: &str) -> Option<(u64, &str)> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits)?;
+    Some((number.parse().ok()?, unit))
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (number, unit) = number_and_unit(text)?;
+            let shift = match unit {
+                "" => 0,
+                "KiB" => 10,
+                "MiB" => 20,
+                "GiB" => 30,
+                "TiB" => 40,
+                _ => return None,
+            };
+            number.checked_mul(1 << shift).map(Self)
+        };
+        parse().ok_or_else(|| format!("'{text}' is not a size such as 512MiB or 20GiB"))
+    }
+}
+
+impl FromStr for Duration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (number, unit) = number_and_unit(text)?;
+            let seconds = match unit {
+                "s" => 1,
+                "m" => 60,
+                "h" => 3600,
+                "d" => 86_400,
+                _ => return None,
+            };
+            number.checked_mul(seconds).map(|seconds| Self(time::Duration::from_secs(seconds)))
+        };
+        parse().ok_or_else(|| format!("'{text}' is not a duration such as 30s, 10m, 12h or 7d"))
+    }
+}
+
+impl FromStr for Compression {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "none" => Some(Self::None),
+            None if text == "zstd" => Some(Self::Zstd { level: Self::DEFAULT_LEVEL }),
+            Some(("zstd", level)) => {
+                let level = level.parse().ok().filter(|level| (1..=19).contains(level));
+                level.map(|level| Self::Zstd { level })
+            }
+            _ => None,
+        }
+        .ok_or_else(|| format!("'{text}' is neither none nor zstd, nor zstd:LEVEL with a level from 1 to 19"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_durations_and_packing_are_read_as_typed() {
+        assert_eq!("20GiB".parse(), Ok(Size(20 << 30)));
+        assert_eq!("0".parse(), Ok(Size(0)));
+        assert_eq!("90s".parse(), Ok(Duration(time::Duration::from_secs(90))));
+        assert_eq!("7d".parse(), Ok(Duration(time::Duration::from_secs(7 * 86_400))));
+        assert_eq!("none".parse(), Ok(Compression::None));
+        assert_eq!("zstd:3".parse(), Ok(Compression::Zstd { level: 3 }));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for text in ["", "GiB", "1GB", "-1", "99999999999999999999", "18446744073709551615KiB", "1 2"] {
+            assert!(text.parse::<Size>().is_err(), "{text}");
+        }
+        for text in ["", "5", "m", "1y", "-1s", "18446744073709551615d"] {
+            assert!(text.parse::<Duration>().is_err(), "{text}");
+        }
+        for text in ["", "gzip", "zstd:", "zstd:0", "zstd:20", "none:1"] {
+            assert!(text.parse::<Compression>().is_err(), "{text}");
+        }
+    }
+}

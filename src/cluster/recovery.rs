@@ -1,0 +1,108 @@
+use std::path::Path;
+
+use super::dialect::RecoveryFiles;
+use super::layout::is_there;
+use super::{ClusterError, read_text};
+
+/// Recovery: whether the server was told, when it started last or starts next, to take WAL from elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// It was not: a primary.
+    None,
+    /// It recovers up to some point, and then becomes a primary. The end of the archive is such a point.
+    Archive,
+    /// It stays a standby until it is promoted, and tries again when the archive does not have a file.
+    Standby,
+}
+
+pub(super) fn of(data_directory: &Path, files: RecoveryFiles) -> Result<Recovery, ClusterError> {
+    let is_signalled = |name| is_there(&data_directory.join(name), |_| true);
+    match files {
+        // xlogrecovery.c looks for standby.signal first.
+        RecoveryFiles::Signals if is_signalled("standby.signal")? => Ok(Recovery::Standby),
+        RecoveryFiles::Signals if is_signalled("recovery.signal")? => Ok(Recovery::Archive),
+        RecoveryFiles::Signals => Ok(Recovery::None),
+        RecoveryFiles::RecoveryConf => {
+            let conf = read_text(&data_directory.join("recovery.conf"))?;
+            Ok(conf.map_or(Recovery::None, |conf| {
+                if is_standby_mode(&conf) { Recovery::Standby } else { Recovery::Archive }
+            }))
+        }
+    }
+}
+
+/// Whether the last `standby_mode` of a recovery.conf is on, as guc-file.l and `parse_bool` read it.
+fn is_standby_mode(conf: &str) -> bool {
+    let mut values =
+        conf.lines().filter_map(setting).filter(|(key, _)| key.eq_ignore_ascii_case("standby_mode"));
+    values.next_back().is_some_and(|(_, value)| is_true(value))
+}
+
+/// A line's key and value, without quotes and comment; `None` for a line that sets nothing.
+fn setting(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim_start();
+    let key_end = line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.'))?;
+    let (key, rest) = line.split_at_checked(key_end)?;
+    let rest = rest.trim_start();
+    let rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
+    let value = match rest.strip_prefix('\'') {
+        Some(quoted) => quoted.split('\'').next()?,
+        None => rest.split(|c: char| c.is_whitespace() || c == '#').next()?,
+    };
+    Some((key, value)).filter(|(key, _)| !key.is_empty())
+}
+
+/// `parse_bool` takes the beginnings of words too, but not the "o" that on and off share.
+fn is_true(value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    let begins = |word: &str| !value.is_empty() && word.starts_with(value.as_str());
+    value == "on" || value == "1" || begins("true") || begins("yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_standby_is_known_however_its_line_is_written() {
+        for conf in [
+            "standby_mode = on",
+            "standby_mode='on'",
+            "standby_mode on",
+            "  STANDBY_MODE\t=\t'TRUE'  # as ever",
+            "standby_mode = yes# comment",
+            "standby_mode = 1\r\n",
+            "restore_command = 'cp /a/%f %p'\nstandby_mode = 'on'\nprimary_conninfo = 'host=a'\n",
+            "standby_mode = off\nstandby_mode = on",
+        ] {
+            assert!(is_standby_mode(conf), "{conf}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_standby_is_not_taken_for_one() {
+        for conf in [
+            "",
+            "#standby_mode = on",
+            "# standby_mode = on",
+            "standby_mode = off",
+            "standby_mode = ''",
+            "standby_mode",
+            "standby_mode = o",
+            "standby_mode = on\nstandby_mode = 'off'",
+            "restore_command = 'standby_mode = on'",
+            "my_standby_mode = on",
+        ] {
+            assert!(!is_standby_mode(conf), "{conf}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(conf in "(?s).{0,80}", value in "[a-z' #=\\n]{0,20}") {
+            let _ = is_standby_mode(&conf);
+            let _ = is_standby_mode(&format!("standby_mode{value}"));
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! `archive`: one WAL file, durable in the repository, or a reason why not.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::source::{SourceFile, stamp_at};
+use super::{ForeignOwner, Hint};
+use crate::cluster::{Cluster, ClusterError, ControlFile};
+use crate::fsx::{PathError, foreign_owner};
+use crate::repository::{Identity, Offer, Origin, Put, Repository, RepositoryError, Source, header_agrees};
+use crate::storage::{Store, StoreError};
+use crate::wal::{LONG_HEADER_BYTES, LongPageHeader, ParseError, SegmentName, SegmentSize, WalFileName};
+
+/// What is to be archived, and where to.
+pub struct ArchiveRequest<'a> {
+    /// The file, as an absolute path: `%p`.
+    pub wal_path: PathBuf,
+    /// Its name, where the caller gave one: `%f`.
+    pub wal_name: Option<String>,
+    /// Where the repository lies.
+    pub store: &'a dyn Store,
+    /// The data directory that the caller named or runs in.
+    pub data_directory: Option<PathBuf>,
+    /// Compression level, 1 to 19.
+    pub level: i32,
+    /// Bytes that have to stay free in the repository.
+    pub min_free_bytes: u64,
+    /// Whether the first page's header is held against the name: not for encrypted WAL.
+    pub header_check: bool,
+    /// Who stores, and when.
+    pub origin: &'a Origin,
+    /// How times are written in messages.
+    pub show_time: &'a dyn Fn(SystemTime) -> String,
+}
+
+/// What came of it: the file is durable in the repository.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ArchiveReport {
+    /// The file.
+    pub name: WalFileName,
+    /// What had to be done.
+    pub put: Put,
+}
+
+/// Why a file was not archived.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The path does not end in the name of a WAL file.
+    #[error(transparent)]
+    NotAWalFile(#[from] ParseError),
+    /// The path ends otherwise than the name that came with it.
+    #[error("the path ends in '{in_path}', the name is '{given}'")]
+    NamesDiffer {
+        /// What the path ends in.
+        in_path: String,
+        /// The name beside it.
+        given: String,
+    },
+    /// The file cannot be read.
+    #[error(transparent)]
+    Source(#[from] PathError),
+    /// The file is not as long as it has to be.
+    #[error("'{path}' holds {bytes} bytes, {expected}")]
+    WrongLength {
+        /// The file.
+        path: String,
+        /// Its length.
+        bytes: u64,
+        /// What it should be.
+        expected: String,
+    },
+    /// The file is not the segment that its name says.
+    #[error("'{path}' is not what its name says: {reason}")]
+    NotThatSegment {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The segment is still being written.
+    #[error("the segment is not complete: it has no .ready or .done, and no segment follows it")]
+    NotComplete,
+    /// Nothing tells which cluster a small text file comes from.
+    #[error("a file of this kind does not say which cluster it comes from, and no data directory was found")]
+    NoCluster,
+    /// The data directory cannot be read.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// Archiving would take the space that is to stay free.
+    #[error("the repository has {free} bytes free, and {min_free} are to stay free")]
+    LowSpace {
+        /// Free now.
+        free: u64,
+        /// To stay free.
+        min_free: u64,
+    },
+    /// The wrong user.
+    #[error(transparent)]
+    ForeignOwner(#[from] ForeignOwner),
+    /// The repository did not take it.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+}
+
+impl From<StoreError> for ArchiveError {
+    fn from(error: StoreError) -> Self {
+        Self::Repository(error.into())
+    }
+}
+
+impl Hint for ArchiveError {
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::NotAWalFile(_) => {
+                "In the server's configuration: archive_command = 'walkeep archive %p --repo DIR'."
+            }
+            Self::NamesDiffer { .. } => "Are %p and %f swapped? The path, %p, comes first.",
+            Self::NotThatSegment { .. } => {
+                "A recycled or copied file is never archived; for encrypted WAL there is --no-header-check."
+            }
+            Self::NotComplete => {
+                "Its server will offer it when it is full; 'SELECT pg_switch_wal()' closes it now."
+            }
+            Self::NoCluster => "Name the data directory with -D.",
+            Self::LowSpace { .. } => {
+                "Nothing was stored, and the server will try again. Prune the repository or enlarge its file system."
+            }
+            Self::Source(_) | Self::WrongLength { .. } | Self::Cluster(_) => return None,
+            Self::ForeignOwner(error) => return error.hint(),
+            Self::Repository(error) => return error.hint(),
+        };
+        Some(text.to_owned())
+    }
+}
+
+/// Archives one file. When it returns, the file is durable in the repository.
+///
+/// # Errors
+/// When it is not, for whatever reason; nothing that was stored before is harmed.
+pub fn archive(request: &ArchiveRequest<'_>) -> Result<ArchiveReport, ArchiveError> {
+    let name = name_of(&request.wal_path, request.wal_name.as_deref())?;
+    refuse_superuser(request)?;
+    let mut repository = Repository::open(request.store)?;
+    if let Ok(stamp) = stamp_at(&request.wal_path)
+        && repository.recognises(name, &stamp, &request.origin.machine_id)?
+    {
+        return Ok(ArchiveReport { name, put: Put::AlreadyStored });
+    }
+    // A leftover costs space, nothing else: that it cannot be swept must not stop the server's archiver.
+    let _ = repository.sweep();
+
+    let mut source = SourceFile::open(&request.wal_path)?;
+    let cluster = request.data_directory.as_deref().map(Cluster::find).transpose()?;
+    let control = cluster.as_ref().map(Cluster::control_file).transpose()?;
+    let identity = prove(request, name, &source, control.as_ref(), repository.identity())?;
+    if let (Some(cluster), WalFileName::Segment(segment)) = (&cluster, name) {
+        refuse_open_tail(cluster, &request.wal_path, segment, identity.segment_size)?;
+    }
+    refuse_low_space(&repository, source.stamp().size, request.min_free_bytes)?;
+    repository.bind(identity, cluster.as_ref().map(|cluster| cluster.dialect().key()), request.origin)?;
+    let offer =
+        Offer { name, source: &mut source, identity, level: request.level, show_time: request.show_time };
+    let put = repository.put(offer, request.origin)?;
+    Ok(ArchiveReport { name, put })
+}
+
+/// The name that a path ends in, which has to be the one that came with it.
+fn name_of(path: &Path, given: Option<&str>) -> Result<WalFileName, ArchiveError> {
+    let in_path = path.file_name().unwrap_or_default().to_string_lossy();
+    if let Some(given) = given.filter(|given| *given != in_path) {
+        return Err(ArchiveError::NamesDiffer { in_path: in_path.into_owned(), given: given.to_owned() });
+    }
+    Ok(in_path.parse()?)
+}
+
+fn refuse_superuser(request: &ArchiveRequest<'_>) -> Result<(), ArchiveError> {
+    ForeignOwner::refuse("repository", request.store.location(), request.store.foreign_owner()?)?;
+    if let Some(data) = &request.data_directory {
+        ForeignOwner::refuse("data directory", data.display().to_string(), foreign_owner(data)?)?;
+    }
+    Ok(())
+}
+
+/// Proves that the file is what its name says, and from which cluster.
+fn prove(
+    request: &ArchiveRequest<'_>,
+    name: WalFileName,
+    source: &SourceFile,
+    control: Option<&ControlFile>,
+    bound: Option<Identity>,
+) -> Result<Identity, ArchiveError> {
+    let path = || request.wal_path.display().to_string();
+    let of_control = control.map(|control| Identity {
+        system_identifier: control.system_identifier,
+        segment_size: control.segment_size,
+    });
+    let bytes = source.stamp().size;
+    let wrong_length = |expected: String| ArchiveError::WrongLength { path: path(), bytes, expected };
+    if bytes == 0 {
+        return Err(wrong_length("and a WAL file is never empty".to_owned()));
+    }
+    if !name.is_pages() {
+        return of_control.ok_or(ArchiveError::NoCluster);
+    }
+    let identity = if request.header_check {
+        let not_that = |reason| ArchiveError::NotThatSegment { path: path(), reason };
+        let head = source.head::<LONG_HEADER_BYTES>()?;
+        let header = LongPageHeader::parse(&head).map_err(|error| not_that(error.to_string()))?;
+        let system_identifier = of_control.map(|of_control| of_control.system_identifier);
+        header_agrees(name, &header, system_identifier).map_err(not_that)?;
+        Identity { system_identifier: header.system_identifier, segment_size: header.segment_size }
+    } else {
+        of_control.or(bound).ok_or(ArchiveError::NoCluster)?
+    };
+    let expected = of_control.map_or(identity.segment_size, |of_control| of_control.segment_size);
+    if bytes == expected.bytes() && identity.segment_size == expected {
+        Ok(identity)
+    } else {
+        Err(wrong_length(format!("and a segment of this cluster {}", expected.bytes())))
+    }
+}
+
+/// The segment that the server is still writing is never stored under its name, whoever asks.
+fn refuse_open_tail(
+    cluster: &Cluster,
+    path: &Path,
+    segment: SegmentName,
+    size: SegmentSize,
+) -> Result<(), ArchiveError> {
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    let in_wal_directory = folder.is_some_and(|folder| folder == cluster.wal_directory());
+    if in_wal_directory && !cluster.is_complete(segment, size)? {
+        return Err(ArchiveError::NotComplete);
+    }
+    Ok(())
+}
+
+fn refuse_low_space(repository: &Repository<'_>, bytes: u64, min_free: u64) -> Result<(), ArchiveError> {
+    if min_free == 0 {
+        return Ok(());
+    }
+    let free = repository.free_bytes()?;
+    if free < min_free.saturating_add(bytes) {
+        return Err(ArchiveError::LowSpace { free, min_free });
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! The work of each verb, one file a verb: facts, a plan, the act, a report. No flags, no printing, no exit
+//! codes, no clock and no environment: what a verb needs to know comes in as its request.
+
+mod archive;
+mod hint;
+mod init;
+mod restore;
+mod set_aside;
+mod source;
+
+pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
+pub use hint::Hint;
+pub use init::{InitError, InitReport, InitRequest, init};
+pub use restore::{
+    Answer, Clock, OnError, RestoreError, RestoreFailure, RestoreReport, RestoreRequest, answer_on_failure,
+    restore,
+};
+pub use set_aside::{SetAsideError, SetAsideReport, SetAsideRequest, set_aside};
+
+/// A user who must not write here, because somebody else will have to.
+#[derive(Debug, thiserror::Error)]
+#[error("this is the superuser, and the {what} '{path}' belongs to {owner}")]
+pub struct ForeignOwner {
+    what: &'static str,
+    path: String,
+    owner: String,
+}
+
+impl ForeignOwner {
+    /// Refuses where the superuser would leave files that their user cannot change: `owner` is that user.
+    fn refuse(what: &'static str, path: String, owner: Option<String>) -> Result<(), Self> {
+        owner.map_or(Ok(()), |owner| Err(Self { what, path, owner }))
+    }
+}

@@ -1,0 +1,245 @@
+//! `restore`: one WAL file, whole and proven, under the destination that the server named; or an answer that
+//! makes the server do the right thing. A wrong "not there" ends a recovery early and loses data.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Hint;
+use crate::cluster::{Cluster, ControlFile, Recovery};
+use crate::fsx::{Delivery, PathError};
+use crate::repository::{Expected, Fetched, Repository, RepositoryError};
+use crate::storage::Store;
+use crate::wal::{SegmentName, Timeline, WalFileName};
+
+/// What is asked for, and where it has to go.
+pub struct RestoreRequest<'a> {
+    /// The file: `%f`.
+    pub name: WalFileName,
+    /// Where it goes: `%p`.
+    pub destination: PathBuf,
+    /// Where the repository lies.
+    pub store: &'a dyn Store,
+    /// The data directory that the caller named or runs in.
+    pub data_directory: Option<PathBuf>,
+    /// Whether the first page's header is held against the name: not for encrypted WAL.
+    pub header_check: bool,
+    /// Whether a gap in the archive is taken for its end.
+    pub gap_is_end: bool,
+    /// How long failures are retried.
+    pub retry_budget: Duration,
+    /// What a failure makes the server do.
+    pub on_error: OnError,
+    /// Time, for the retries.
+    pub clock: &'a dyn Clock,
+}
+
+/// Time as a verb that waits needs it.
+pub trait Clock {
+    /// Time since the verb began.
+    fn elapsed(&self) -> Duration;
+
+    /// Waits.
+    fn sleep(&self, duration: Duration);
+}
+
+/// What a failure makes the server do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnError {
+    /// A standby goes on, a recovery stops.
+    Auto,
+    /// The server stops.
+    Stop,
+    /// The server goes on as if the file were not there.
+    Continue,
+}
+
+/// What the server is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// The file is there, whole and proven.
+    Delivered,
+    /// The repository does not have it.
+    Absent,
+    /// Something failed; the server is to go on as if the file were not there, and ask again.
+    GoOn,
+    /// Something failed; the server is to stop rather than to end its recovery early.
+    Stop,
+}
+
+/// What was delivered; `None` where the repository does not have the file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RestoreReport {
+    /// The file, or its absence.
+    pub fetched: Option<Fetched>,
+}
+
+impl RestoreReport {
+    /// What the server is told.
+    #[must_use]
+    pub const fn answer(&self) -> Answer {
+        if self.fetched.is_some() { Answer::Delivered } else { Answer::Absent }
+    }
+}
+
+/// Why a file was not delivered, and what the server is told.
+#[derive(Debug)]
+pub struct RestoreFailure {
+    /// Why.
+    pub error: RestoreError,
+    /// What the server is told.
+    pub answer: Answer,
+}
+
+/// Why a file was not delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The repository did not give it.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The destination cannot be written.
+    #[error(transparent)]
+    Destination(#[from] PathError),
+    /// The repository lacks a segment in its middle.
+    #[error("the repository has a gap: '{from}' is not stored, but '{next}' is")]
+    Gap {
+        /// What was asked for: the first of the missing ones, as far as this call can tell.
+        from: SegmentName,
+        /// The next one that is there.
+        next: SegmentName,
+    },
+    /// The repository has segments of a timeline, but not its history.
+    #[error("the repository has segments of timeline {0}, but not its history")]
+    NoHistory(Timeline),
+}
+
+impl RestoreError {
+    /// Whether the next try may end otherwise: what the medium or the network did, not what the file is.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Repository(error) => matches!(
+                error,
+                RepositoryError::Store(_)
+                    | RepositoryError::NotARepository { .. }
+                    | RepositoryError::Damaged { .. }
+            ),
+            Self::Destination(_) | Self::Gap { .. } | Self::NoHistory(_) => false,
+        }
+    }
+}
+
+impl Hint for RestoreError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Repository(error) => error.hint(),
+            Self::Destination(_) => None,
+            Self::Gap { .. } | Self::NoHistory(_) => Some(
+                "Find the missing files in the server's WAL directory or on its standbys, and archive them; \
+                 --gap-is-end ends the recovery here instead, and loses what lies behind."
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+/// Delivers one file, retrying what may pass.
+///
+/// # Errors
+/// When it can be neither delivered nor proven absent; the failure says what to tell the server.
+pub fn restore(request: &RestoreRequest<'_>) -> Result<RestoreReport, RestoreFailure> {
+    const FIRST_PAUSE: Duration = Duration::from_millis(100);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+    let cluster = request.data_directory.as_deref().and_then(|dir| Cluster::find(dir).ok());
+    let standby = is_standby(cluster.as_ref());
+    let control = cluster.as_ref().and_then(|cluster| cluster.control_file().ok());
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let error = match deliver(request, standby, control.as_ref()) {
+            Ok(fetched) => return Ok(RestoreReport { fetched }),
+            Err(error) => error,
+        };
+        let time_left = request.retry_budget.saturating_sub(request.clock.elapsed());
+        if !error.may_pass() || time_left < pause {
+            return Err(RestoreFailure { error, answer: on_failure(request.on_error, standby) });
+        }
+        request.clock.sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// What a server is told of a failure. No data directory to be found counts as recovery.
+#[must_use]
+pub fn answer_on_failure(on_error: OnError, data_directory: Option<&Path>) -> Answer {
+    let cluster = data_directory.and_then(|dir| Cluster::find(dir).ok());
+    on_failure(on_error, is_standby(cluster.as_ref()))
+}
+
+fn on_failure(on_error: OnError, standby: bool) -> Answer {
+    match (on_error, standby) {
+        (OnError::Continue, _) | (OnError::Auto, true) => Answer::GoOn,
+        (OnError::Stop, _) | (OnError::Auto, false) => Answer::Stop,
+    }
+}
+
+fn is_standby(cluster: Option<&Cluster>) -> bool {
+    cluster.is_some_and(|cluster| matches!(cluster.recovery(), Ok(Recovery::Standby)))
+}
+
+fn deliver(
+    request: &RestoreRequest<'_>,
+    standby: bool,
+    control: Option<&ControlFile>,
+) -> Result<Option<Fetched>, RestoreError> {
+    let repository = Repository::open(request.store)?;
+    let bound = repository.identity();
+    if let (Some(bound), Some(control)) = (bound, control)
+        && bound.system_identifier != control.system_identifier
+    {
+        let (repository, found) = (bound.system_identifier, control.system_identifier);
+        return Err(RepositoryError::OtherSystem { repository, found }.into());
+    }
+    let expected = Expected {
+        system_identifier: bound
+            .map(|bound| bound.system_identifier)
+            .or(control.map(|control| control.system_identifier)),
+        segment_size: bound.map(|bound| bound.segment_size).or(control.map(|control| control.segment_size)),
+        header_check: request.header_check,
+    };
+    let mut delivery = Delivery::begin(&request.destination)?;
+    let fetched = repository.fetch(request.name, expected, delivery.file())?;
+    if fetched.is_some() {
+        delivery.finish()?;
+    } else if !standby && !request.gap_is_end {
+        refuse_gap(&repository, request.name)?;
+    }
+    Ok(fetched)
+}
+
+/// In a recovery, "not there" means "the end". It is not the end where the archive goes on behind it.
+fn refuse_gap(repository: &Repository<'_>, name: WalFileName) -> Result<(), RestoreError> {
+    match name {
+        WalFileName::Segment(from) => match repository.next_stored_after(from)? {
+            Some(next) => Err(RestoreError::Gap { from, next }),
+            None => Ok(()),
+        },
+        // The first timeline has no history; a later one without it would have its number used again.
+        WalFileName::TimelineHistory(timeline)
+            if timeline != Timeline::FIRST && repository.holds_segments_of(timeline)? =>
+        {
+            Err(RestoreError::NoHistory(timeline))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_standby_goes_on_and_a_recovery_stops() {
+        assert_eq!(on_failure(OnError::Auto, true), Answer::GoOn);
+        assert_eq!(on_failure(OnError::Auto, false), Answer::Stop);
+        assert_eq!(on_failure(OnError::Stop, true), Answer::Stop);
+        assert_eq!(on_failure(OnError::Continue, false), Answer::GoOn);
+    }
+}

@@ -1,0 +1,19 @@
+//! The only place where bytes become durable and names appear or go: stage, write, fsync, publish without
+//! replacing, fsync the directory. Knows no WAL.
+
+mod delivery;
+mod durable;
+mod error;
+mod lock;
+mod owner;
+mod space;
+
+pub use delivery::Delivery;
+pub use durable::{
+    Modes, Published, Staged, confirm, create_dir_all, move_new, remove, replace_state, sweep, sync_dir,
+    write_advisory,
+};
+pub use error::{AtPath, PathError};
+pub use lock::{LockGuard, lock_exclusive};
+pub use owner::{foreign_owner, is_superuser};
+pub use space::free_bytes;

@@ -1,0 +1,12 @@
+//! Reports and failures as text for people and as JSON for machines. Decides nothing.
+
+mod failure;
+mod init;
+mod set_aside;
+
+pub use failure::{Failure, LogFormat};
+pub use init::{init_json, init_text};
+pub use set_aside::{set_aside_json, set_aside_text};
+
+/// Number of the JSON schema that every report carries.
+pub const SCHEMA: u32 = 1;

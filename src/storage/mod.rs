@@ -1,0 +1,240 @@
+//! Bytes under keys: what a repository stands on. A store creates objects that nobody sees before they are
+//! whole and durable, never replaces one (but for small state), and knows no WAL.
+
+mod directory;
+mod memory;
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::time::SystemTime;
+
+pub use directory::DirectoryStore;
+pub use memory::MemoryStore;
+
+use crate::fsx::PathError;
+pub use crate::fsx::Published;
+
+/// The name of an object: path components of a store, joined by '/'. Never absolute, never with `.` or `..`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Key(String);
+
+impl Key {
+    /// `None` for a text that is no relative path of plain components.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
+        text.split('/').all(plain).then(|| Self(text.to_owned()))
+    }
+
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a store tells of an object without reading it. Equal stats mean an untouched object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ObjectStat {
+    /// Length in bytes.
+    pub size_bytes: u64,
+    /// When it was last written.
+    pub modified: SystemTime,
+    /// Number of the object in its store; another object under the same key has another.
+    pub inode: u64,
+    /// When anything about it last changed, in nanoseconds.
+    pub changed_ns: i128,
+}
+
+/// An object in a listing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// The name within the listed folder; lossy where it is no UTF-8.
+    pub name: String,
+    /// Whether it is a plain object, not a folder, link or anything else.
+    pub is_object: bool,
+}
+
+/// What a store could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system refused.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// What lies under the key is a link, a folder or a device.
+    #[error("'{0}' is not a regular file")]
+    NotAnObject(String),
+}
+
+impl StoreError {
+    /// What the operating system answered, where it was asked.
+    #[must_use]
+    pub fn io(&self) -> Option<&io::Error> {
+        match self {
+            Self::Path(error) => Some(error.io()),
+            Self::NotAnObject(_) => None,
+        }
+    }
+}
+
+/// An open object: its bytes and what was known of it when it was opened.
+pub struct OpenObject {
+    /// The bytes, from the beginning.
+    pub bytes: Box<dyn Read + Send>,
+    /// What the store tells of it.
+    pub stat: ObjectStat,
+}
+
+/// An object in the making. Dropped unpublished, it never was.
+pub trait StagedObject: Write + Send {
+    /// Writes over bytes that were written before, at an offset from the beginning.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Makes the bytes durable; has to come before publication.
+    ///
+    /// # Errors
+    /// When they may not be durable: the object must then be dropped.
+    fn sync(&mut self) -> Result<(), StoreError>;
+
+    /// Gives it its key unless that is taken, without making the key durable: [`Store::settle`] does.
+    ///
+    /// # Errors
+    /// When the key cannot be given.
+    fn publish(self: Box<Self>, key: &Key) -> Result<Published, StoreError>;
+}
+
+/// A lock of a store, held until dropped.
+pub trait StoreLock: Send {}
+
+/// Bytes under keys.
+pub trait Store: Send + Sync {
+    /// What people call the store: a directory's path.
+    fn location(&self) -> String;
+
+    /// The name of an object as people would look it up.
+    fn locate(&self, key: &Key) -> String;
+
+    /// Whether the store is there at all.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    fn exists(&self) -> Result<bool, StoreError>;
+
+    /// As the superuser: the other user whom the store belongs to.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    fn foreign_owner(&self) -> Result<Option<String>, StoreError>;
+
+    /// Makes the store's own folders.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    fn prepare(&self) -> Result<(), StoreError>;
+
+    /// Begins an object; `stem` appears in its staging name.
+    ///
+    /// # Errors
+    /// When nothing can be created.
+    fn stage(&self, stem: &str) -> Result<Box<dyn StagedObject>, StoreError>;
+
+    /// Makes the keys that were published into the folder of this one durable.
+    ///
+    /// # Errors
+    /// When they may not be durable: what was published must not be acknowledged.
+    fn settle(&self, key: &Key) -> Result<(), StoreError>;
+
+    /// What is known of an object; `None` where there is none.
+    ///
+    /// # Errors
+    /// When that cannot be told, or the key holds something other than an object.
+    fn stat(&self, key: &Key) -> Result<Option<ObjectStat>, StoreError>;
+
+    /// Opens an object; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Store::stat`].
+    fn open(&self, key: &Key) -> Result<Option<OpenObject>, StoreError>;
+
+    /// Makes an object that is there already durable, key and all, and opens it as the medium has it.
+    ///
+    /// # Errors
+    /// When it is not there, or may not be durable.
+    fn confirm(&self, key: &Key) -> Result<OpenObject, StoreError>;
+
+    /// What lies in a folder ("" is the top), in no order.
+    ///
+    /// # Errors
+    /// When it cannot be listed; a folder that is not there lists as empty.
+    fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError>;
+
+    /// Replaces small state atomically and durably. Never for WAL.
+    ///
+    /// # Errors
+    /// When the old state may still stand.
+    fn replace_state(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Writes what may be lost without harm.
+    ///
+    /// # Errors
+    /// When it is lost already.
+    fn write_advisory(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Gives an object another key unless that is taken; durable.
+    ///
+    /// # Errors
+    /// When the object is not there, or may stand under either key.
+    fn relocate(&self, from: &Key, to: &Key) -> Result<Published, StoreError>;
+
+    /// Removes an object.
+    ///
+    /// # Errors
+    /// When it is not there or stays.
+    fn remove(&self, key: &Key) -> Result<(), StoreError>;
+
+    /// Waits for the lock of this name.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    fn lock(&self, key: &Key) -> Result<Box<dyn StoreLock>, StoreError>;
+
+    /// Bytes that may still be written.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    fn free_bytes(&self) -> Result<u64, StoreError>;
+
+    /// Takes away what killed writers left in staging; returns how many.
+    ///
+    /// # Errors
+    /// When staging cannot be listed.
+    fn sweep(&self) -> Result<u64, StoreError>;
+}
+
+/// Reads a whole small object; `None` where there is none.
+///
+/// # Errors
+/// When it cannot be read, or is larger than small state ever is.
+pub fn read_small(store: &dyn Store, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+    const MOST_BYTES: u64 = 16 << 20;
+    let Some(object) = store.open(key)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    let failed = |error| StoreError::Path(PathError::new("read", store.locate(key).as_ref(), error));
+    object.bytes.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "larger than any file of this kind")));
+    }
+    Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod contract;
