@@ -52,11 +52,14 @@ fn a_rewind_gets_the_wal_that_its_target_no_longer_has_from_the_repository() {
     let said = String::from_utf8_lossy(&with_the_archive.stderr);
     assert!(with_the_archive.status.success(), "pg_rewind failed: {said}");
 
-    // The rewound node has the new one's settings and needs its own again.
+    // The rewound node is consistent where the new one was during the rewind; the archive must lead there.
+    let lsn = new.sql("SELECT pg_current_wal_insert_lsn()");
+    new.archive_all(&repository);
+    // It has the new one's settings and needs its own again.
     old.settle();
     old.stand_by_from(&repository);
     old.start();
-    old.wait_until_caught_up(&new.sql("SELECT pg_current_wal_insert_lsn()"));
+    old.wait_until_caught_up(&lsn);
     assert_eq!(load::contents(&old), contents);
 }
 
