@@ -388,7 +388,7 @@ impl Drop for Node<'_> {
         let Some(mut server) = self.server.take() else { return };
         // The postmaster takes all its children along on SIGQUIT; no wait_until here, which could panic in a panic.
         let _ = Command::new("kill").args(["-s", "QUIT", &server.id().to_string()]).status();
-        for _ in 0..500 {
+        for _ in 0..1500 {
             if server.try_wait().is_ok_and(|status| status.is_some()) {
                 return;
             }
