@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Hint;
+use super::source::SourceFile;
 use crate::cluster::{Cluster, ControlFile, Recovery};
 use crate::fsx::{Delivery, PathError};
-use crate::repository::{Expected, Fetched, Repository, RepositoryError};
+use crate::repository::{Expected, Fetched, Repository, RepositoryError, header_agrees};
 use crate::storage::Store;
-use crate::wal::{SegmentName, Timeline, WalFileName};
+use crate::wal::{LONG_HEADER_BYTES, LongPageHeader, SegmentName, Timeline, WalFileName};
 
 /// What is asked for, and where it has to go.
 pub struct RestoreRequest<'a> {
@@ -153,7 +154,7 @@ pub fn restore(request: &RestoreRequest<'_>) -> Result<RestoreReport, RestoreFai
     let control = cluster.as_ref().and_then(|cluster| cluster.control_file().ok());
     let mut pause = FIRST_PAUSE;
     loop {
-        let error = match deliver(request, standby, control.as_ref()) {
+        let error = match deliver(request, standby, cluster.as_ref(), control.as_ref()) {
             Ok(fetched) => return Ok(RestoreReport { fetched }),
             Err(error) => error,
         };
@@ -187,6 +188,7 @@ fn is_standby(cluster: Option<&Cluster>) -> bool {
 fn deliver(
     request: &RestoreRequest<'_>,
     standby: bool,
+    cluster: Option<&Cluster>,
     control: Option<&ControlFile>,
 ) -> Result<Option<Fetched>, RestoreError> {
     let repository = Repository::open(request.store)?;
@@ -208,10 +210,21 @@ fn deliver(
     let fetched = repository.fetch(request.name, expected, delivery.file())?;
     if fetched.is_some() {
         delivery.finish()?;
-    } else if !standby && !request.gap_is_end {
+    } else if !standby && !request.gap_is_end && !is_at_hand(request.name, cluster, expected) {
         refuse_gap(&repository, request.name)?;
     }
     Ok(fetched)
+}
+
+/// Whether the server has the segment in its own WAL directory, where it looks when the archive lacks it: a
+/// base backup brought it along, or it was not archived yet. A recycled file under that name does not count.
+fn is_at_hand(name: WalFileName, cluster: Option<&Cluster>, expected: Expected) -> bool {
+    let Some(cluster) = cluster.filter(|_| name.is_pages()) else { return false };
+    let read = || -> Option<LongPageHeader> {
+        let source = SourceFile::open(&cluster.wal_directory().join(name.to_string())).ok()?;
+        LongPageHeader::parse(&source.head::<LONG_HEADER_BYTES>().ok()?).ok()
+    };
+    read().is_some_and(|header| header_agrees(name, &header, expected.system_identifier).is_ok())
 }
 
 /// In a recovery, "not there" means "the end". It is not the end where the archive goes on behind it.

@@ -49,7 +49,9 @@ impl Conflict {
                 format!("this file is a prefix of the stored one, up to {ends}: an older or cut copy")
             }
             Relation::Diverged { from } => {
-                format!("diverged from {from} on: two servers wrote this name, each its own history")
+                format!(
+                    "diverged from {from} on: two servers wrote this name, or one of the files is damaged"
+                )
             }
             Relation::Unclear => "their content differs".to_owned(),
         }
