@@ -125,8 +125,9 @@ run_all() {
     step "formatting" cargo fmt --check
     step "clippy" cargo clippy --locked --all-targets -- -D warnings
     step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
+    step "examples in the documentation" cargo test --locked --doc --quiet
     # Servers spend their time waiting for each other, so that a few more tests than cores go on at once.
-    step "tests" env RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --locked --no-fail-fast
+    step "tests" env RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --locked --no-fail-fast --lib --bins --tests
     [ -z "$failed" ] || die "failed: ${failed#, }"
 }
 
