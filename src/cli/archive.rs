@@ -1,5 +1,5 @@
 use super::args::ArchiveArgs;
-use super::deadline::within;
+use super::deadline::{Unfinished, within};
 use super::now::{origin, show_time};
 use super::settings::Settings;
 use super::stderr::Stderr;
@@ -11,10 +11,11 @@ use crate::repository::Put;
 /// What the server counts as a failure and tries again.
 const FAILED: u8 = 1;
 
-pub(super) fn run(args: &ArchiveArgs, settings: &Settings, err: &Stderr) -> u8 {
-    let name = args.wal_path.file_name().unwrap_or(args.wal_path.as_os_str()).to_string_lossy();
-    let failed = |error: &dyn std::error::Error, hint| {
-        err.error(&Failure::new(format!("cannot archive '{}'", name.escape_debug()), error, hint));
+pub(super) fn run(args: &ArchiveArgs, settings: &Settings, err: Stderr) -> u8 {
+    let name = args.wal_path.file_name().unwrap_or(args.wal_path.as_os_str()).to_string_lossy().into_owned();
+    let what = format!("cannot archive '{}'", name.escape_debug());
+    let failed = move |error: &dyn std::error::Error, hint| {
+        err.error(&Failure::new(what.clone(), error, hint));
         FAILED
     };
     let store = match settings.store() {
@@ -22,30 +23,29 @@ pub(super) fn run(args: &ArchiveArgs, settings: &Settings, err: &Stderr) -> u8 {
         Err(error) => return failed(&error, error.hint()),
     };
     let wal_path = settings.absolute(&args.wal_path);
-    let data_directory = settings.data_directory_of(&wal_path);
+    let request = ArchiveRequest {
+        data_directory: settings.data_directory_of(&wal_path),
+        wal_path,
+        wal_name: args.wal_name.clone(),
+        store: &store,
+        level: match args.compress.or(settings.compress) {
+            Some(Compression::Zstd { level }) => level,
+            Some(Compression::None) | None => Compression::DEFAULT_LEVEL,
+        },
+        min_free_bytes: args.min_free.or(settings.min_free).map_or(0, |size| size.0),
+        header_check: !args.no_header_check,
+        origin: &origin(settings),
+        show_time: &show_time,
+    };
     let limit = args.timeout.map_or(settings.archive_timeout, |timeout| timeout.0);
-    let level = match args.compress.or(settings.compress) {
-        Some(Compression::Zstd { level }) => level,
-        Some(Compression::None) | None => Compression::DEFAULT_LEVEL,
+    let unfinished = {
+        let failed = failed.clone();
+        move |error: &Unfinished| {
+            failed(error, Some("Nothing was acknowledged; the server will try again.".to_owned()))
+        }
     };
-    let min_free_bytes = args.min_free.or(settings.min_free).map_or(0, |size| size.0);
-    let (wal_name, header_check) = (args.wal_name.clone(), !args.no_header_check);
-    let origin = origin(settings);
-    let work = move || {
-        archive(&ArchiveRequest {
-            wal_path,
-            wal_name,
-            store: &store,
-            data_directory,
-            level,
-            min_free_bytes,
-            header_check,
-            origin: &origin,
-            show_time: &show_time,
-        })
-    };
-    match within(limit, work) {
-        Err(error) => failed(&error, Some("Nothing was acknowledged; the server will try again.".to_owned())),
+    match within(limit, unfinished.clone(), || archive(&request)) {
+        Err(error) => unfinished(&error),
         Ok(Err(error)) => failed(&error, error.hint()),
         Ok(Ok(report)) => {
             err.info(match report.put {

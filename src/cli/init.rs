@@ -8,7 +8,7 @@ use crate::output::{Failure, init_json, init_text};
 use crate::repository::StoredForm;
 use crate::storage::DirectoryStore;
 
-pub(super) fn run(args: &InitArgs, settings: &Settings, err: &Stderr) -> u8 {
+pub(super) fn run(args: &InitArgs, settings: &Settings, err: Stderr) -> u8 {
     let failed = |error: &dyn std::error::Error, hint, code| {
         err.error(&Failure::new("cannot make a repository".to_owned(), error, hint));
         code

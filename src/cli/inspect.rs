@@ -1,7 +1,23 @@
-use super::args::InspectArgs;
+use super::args::{InspectArgs, OutputFormat};
 use super::settings::Settings;
-use super::stderr::Stderr;
+use super::stderr::{Stderr, print};
+use crate::commands::{Hint, InspectRequest, inspect};
+use crate::output::{Failure, inspect_json, inspect_text};
 
-pub(super) fn run(_args: &InspectArgs, _settings: &Settings, _err: &Stderr) -> u8 {
-    1
+/// 0: sound; 1: damaged, or nothing that is known.
+pub(super) fn run(args: &InspectArgs, settings: &Settings, err: Stderr) -> u8 {
+    match inspect(&InspectRequest { file: args.file.clone() }) {
+        Err(error) => {
+            let what = format!("cannot inspect '{}'", args.file.display());
+            err.error(&Failure::new(what, &error, error.hint()));
+            1
+        }
+        Ok(inspection) => {
+            let printed = match settings.output {
+                OutputFormat::Text => print(&inspect_text(&inspection)),
+                OutputFormat::Json => print(&format!("{}\n", inspect_json(&inspection))),
+            };
+            u8::from(!printed || !inspection.is_sound())
+        }
+    }
 }

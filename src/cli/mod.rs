@@ -54,11 +54,11 @@ fn run(arguments: &Arguments) -> u8 {
     };
     let err = Stderr::new(settings.log_format, settings.quiet, settings.verbose);
     match &arguments.verb {
-        Verb::Init(args) => init::run(args, &settings, &err),
-        Verb::Archive(args) => archive::run(args, &settings, &err),
-        Verb::Restore(args) => restore::run(args, &settings, &err),
-        Verb::SetAside(args) => set_aside::run(args, &settings, &err),
-        Verb::Inspect(args) => inspect::run(args, &settings, &err),
+        Verb::Init(args) => init::run(args, &settings, err),
+        Verb::Archive(args) => archive::run(args, &settings, err),
+        Verb::Restore(args) => restore::run(args, &settings, err),
+        Verb::SetAside(args) => set_aside::run(args, &settings, err),
+        Verb::Inspect(args) => inspect::run(args, &settings, err),
     }
 }
 

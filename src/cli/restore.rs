@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::RestoreArgs;
-use super::deadline::within;
+use super::deadline::{Unfinished, within};
 use super::now::SystemClock;
 use super::settings::{Settings, data_directory_without_config};
 use super::stderr::Stderr;
@@ -33,13 +33,13 @@ pub(super) fn typed_pgdata(typed: &[OsString]) -> Option<PathBuf> {
     typed.get(at + 1).map(PathBuf::from)
 }
 
-pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: &Stderr) -> u8 {
+pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
     let destination = settings.absolute(&args.destination);
     let data_directory = settings.data_directory_of(&destination);
     let on_error = settings.restore_on_error;
-    let failed = |error: &dyn std::error::Error, hint: Option<String>, answer: Answer| {
-        let what = format!("cannot restore '{}'", args.wal_name.escape_debug());
-        let failure = Failure::new(what, error, hint);
+    let what = format!("cannot restore '{}'", args.wal_name.escape_debug());
+    let failed = move |error: &dyn std::error::Error, hint: Option<String>, answer: Answer| {
+        let failure = Failure::new(what.clone(), error, hint);
         if answer == Answer::GoOn {
             err.warning(&failure)
         } else {
@@ -47,7 +47,10 @@ pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: &Stderr) -> u8 {
         }
         code(answer)
     };
-    let unasked = || answer_on_failure(on_error, data_directory.as_deref());
+    let unasked = {
+        let data_directory = data_directory.clone();
+        move || answer_on_failure(on_error, data_directory.as_deref())
+    };
     let name = match args.wal_name.parse() {
         Ok(name) => name,
         Err(error) => {
@@ -59,27 +62,27 @@ pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: &Stderr) -> u8 {
         Ok(store) => store,
         Err(error) => return failed(&error, error.hint(), unasked()),
     };
-    let limit = args.timeout.map_or(settings.archive_timeout, |timeout| timeout.0);
-    let retry_budget =
-        args.retry_budget.or(settings.restore_retry_budget).map_or(RETRY_BUDGET, |budget| budget.0);
-    let (header_check, gap_is_end) = (!args.no_header_check, args.gap_is_end);
-    let clock = SystemClock::start();
-    let within_data_directory = data_directory.clone();
-    let work = move || {
-        restore(&RestoreRequest {
-            name,
-            destination,
-            store: &store,
-            data_directory: within_data_directory,
-            header_check,
-            gap_is_end,
-            retry_budget,
-            on_error,
-            clock: &clock,
-        })
+    let request = RestoreRequest {
+        name,
+        destination,
+        store: &store,
+        data_directory,
+        header_check: !args.no_header_check,
+        gap_is_end: args.gap_is_end,
+        retry_budget: args
+            .retry_budget
+            .or(settings.restore_retry_budget)
+            .map_or(RETRY_BUDGET, |budget| budget.0),
+        on_error,
+        clock: &SystemClock::start(),
     };
-    match within(limit, work) {
-        Err(error) => failed(&error, None, unasked()),
+    let limit = args.timeout.map_or(settings.archive_timeout, |timeout| timeout.0);
+    let unfinished = {
+        let failed = failed.clone();
+        move |error: &Unfinished| failed(error, None, unasked())
+    };
+    match within(limit, unfinished.clone(), || restore(&request)) {
+        Err(error) => unfinished(&error),
         Ok(Err(failure)) => failed(&failure.error, failure.error.hint(), failure.answer),
         Ok(Ok(report)) => {
             err.info(match report.fetched {

@@ -5,7 +5,7 @@ use super::stderr::{Stderr, print};
 use crate::commands::{Hint, SetAsideRequest, set_aside};
 use crate::output::{Failure, set_aside_json, set_aside_text};
 
-pub(super) fn run(args: &SetAsideArgs, settings: &Settings, err: &Stderr) -> u8 {
+pub(super) fn run(args: &SetAsideArgs, settings: &Settings, err: Stderr) -> u8 {
     let failed = |error: &dyn std::error::Error, hint, code| {
         let what = format!("cannot set '{}' aside", args.name.escape_debug());
         err.error(&Failure::new(what, error, hint));

@@ -3,6 +3,7 @@ use std::io::Write;
 use crate::output::{Failure, LogFormat};
 
 /// Standard error. A server may have closed it: failing to write there is no failure.
+#[derive(Clone, Copy)]
 pub(super) struct Stderr {
     format: LogFormat,
     quiet: bool,

@@ -4,6 +4,7 @@
 mod archive;
 mod hint;
 mod init;
+mod inspect;
 mod restore;
 mod set_aside;
 mod source;
@@ -11,11 +12,21 @@ mod source;
 pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
 pub use hint::Hint;
 pub use init::{InitError, InitReport, InitRequest, init};
+pub use inspect::{
+    Content, DigestSource, Fault, InspectError, InspectRequest, Inspection, SegmentFacts, Stored, ToldDigest,
+    inspect,
+};
 pub use restore::{
     Answer, Clock, OnError, RestoreError, RestoreFailure, RestoreReport, RestoreRequest, answer_on_failure,
     restore,
 };
 pub use set_aside::{SetAsideError, SetAsideReport, SetAsideRequest, set_aside};
+
+/// The values that reports are made of, for whoever renders them.
+pub mod facts {
+    pub use crate::cluster::{ControlFile, Invalidation, SlotPersistency, SlotState};
+    pub use crate::repository::{Envelope, Form};
+}
 
 /// A user who must not write here, because somebody else will have to.
 #[derive(Debug, thiserror::Error)]

@@ -49,19 +49,20 @@ impl Hasher {
     }
 }
 
-/// How much is read, hashed and handed on at a time, in bytes.
+/// How much is read, hashed and handed on at a time, in bytes: a number of whole pages, whatever their size.
 const CHUNK_BYTES: usize = 256 << 10;
 
 /// Buffers in flight: one being filled, one with the hasher, and those that wait for it.
 const BUFFERS: usize = WAITING + 2;
 const WAITING: usize = 2;
 
-/// Hands all that a reader holds to `sink`, piece by piece, and returns its digest and length in bytes.
-/// Hashing runs beside the sink on a thread of its own where there is more than one piece.
+/// Hands all that a reader holds to `sink`, piece by piece, and returns its digest and length in bytes. Every
+/// piece but the last holds whole WAL pages; a reader that holds nothing gives one empty piece. Hashing runs
+/// beside the sink on a thread of its own where there is more than one piece.
 ///
 /// # Errors
 /// What the reader or the sink answered; `read_failed` turns the reader's.
-pub(super) fn for_each_hashed<E>(
+pub fn for_each_hashed<E>(
     source: &mut dyn Read,
     read_failed: impl Fn(io::Error) -> E,
     mut sink: impl FnMut(&[u8]) -> Result<(), E>,

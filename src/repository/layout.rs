@@ -20,6 +20,17 @@ impl Form {
     /// Every form that a stored file may have.
     pub const ALL: [Self; 4] = [Self::Zstd, Self::Plain, Self::Gzip, Self::Lz4];
 
+    /// The form's short name in messages and machine-readable output; never changes its meaning.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Zstd => "zstd",
+            Self::Plain => "plain",
+            Self::Gzip => "gzip",
+            Self::Lz4 => "lz4",
+        }
+    }
+
     /// What the form appends to the name of the WAL file.
     #[must_use]
     pub const fn suffix(self) -> &'static str {

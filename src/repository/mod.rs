@@ -14,19 +14,19 @@ mod stamp;
 use std::time::SystemTime;
 
 pub use conflict::{Conflict, StoredCopy};
-pub use digest::Digest;
+pub use digest::{Digest, for_each_hashed};
 pub use envelope::{Decoded, Envelope, decode};
 pub use error::RepositoryError;
 pub use fetch::{Expected, Fetched, header_agrees};
 pub use identity::{Charter, Identity, StoredForm};
-pub use layout::{Form, parse_stored, stored_key};
+pub use layout::{Form, parse_stored, sidecar_key, stored_key};
 pub use put::{Offer, Put, Source};
 pub use stamp::SourceStamp;
 
 use crate::storage::{Key, ObjectStat, Published, Store};
 use crate::wal::{SegmentName, WalFileKind, WalFileName};
 use identity::publish_json;
-use layout::{sidecar_key, state_key};
+use layout::state_key;
 use stamp::Stamp;
 
 /// The program and version, as it signs what it writes.

@@ -3,6 +3,7 @@
 
 mod backup_label;
 mod compare;
+mod extent;
 mod file_name;
 #[cfg(test)]
 mod fixtures;
@@ -15,6 +16,7 @@ mod timeline;
 
 pub use backup_label::{BackupLabel, StopPoint};
 pub use compare::{PageComparison, Relation};
+pub use extent::PageExtent;
 pub use file_name::{WalFileKind, WalFileName};
 pub use history::{HistoryEntry, TimelineHistory};
 pub use lsn::Lsn;

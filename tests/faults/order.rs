@@ -1,0 +1,83 @@
+//! The order of system calls, which is what a power loss leaves a trace of: bytes are durable before their name
+//! appears, the name is durable before the server hears of it.
+
+use crate::trace::lines;
+use crate::workplace::{HISTORY, SECOND, Shape, Workplace, ZSTD};
+
+/// Positions of the calls that matter, for one published file.
+struct Publication {
+    last_write: usize,
+    fsync: usize,
+    link: usize,
+}
+
+fn publication(trace: &[String], target: &str) -> Publication {
+    let link = trace.iter().position(|call| call.starts_with("linkat(") && call.contains(target));
+    let link = link.unwrap_or_else(|| panic!("no link to {target} in {trace:#?}"));
+    let staged = trace[link].split('"').nth(1).and_then(|path| path.rsplit('/').next()).unwrap();
+    let of_staged =
+        |name: &str, call: &String| call.starts_with(name) && call.contains(&format!("/{staged}>"));
+    let last = |name: &str| trace.iter().rposition(|call| of_staged(name, call));
+    Publication {
+        last_write: last("write(")
+            .max(last("pwrite64("))
+            .unwrap_or_else(|| panic!("{staged} was not written: {trace:#?}")),
+        fsync: last("fsync(").expect("it was synced"),
+        link,
+    }
+}
+
+/// Whether a call is an fsync of the repository directory itself.
+fn syncs_repository(call: &str) -> bool {
+    call.starts_with("fsync(") && call.contains("/repo>")
+}
+
+fn bytes_then_name_then_directory(place: &Workplace, name: &str, targets: &[String]) {
+    let trace = lines(&place.archive(name), &place.path("trace"));
+    let mut last_link = 0;
+    for target in targets {
+        let found = publication(&trace, target);
+        assert!(found.last_write < found.fsync, "{target} is written after its fsync");
+        assert!(found.fsync < found.link, "{target} has its name before its bytes are durable");
+        last_link = last_link.max(found.link);
+    }
+    let synced = trace.iter().rposition(|call| syncs_repository(call)).expect("the directory is synced");
+    assert!(last_link < synced, "the directory is synced before the name is there");
+    let end = trace.iter().position(|call| call.starts_with("exit_group(0")).expect("success");
+    assert!(synced < end);
+    assert_eq!(place.staging(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn a_packed_segment_is_durable_before_its_name_and_its_name_before_success() {
+    let place = Workplace::new(ZSTD);
+    bytes_then_name_then_directory(&place, SECOND, &[format!("/repo/{SECOND}.zst\"")]);
+}
+
+#[test]
+fn a_plain_segment_and_its_digest_are_durable_before_success() {
+    let place = Workplace::new(Shape { plain: true, ..ZSTD });
+    let targets = [format!("/repo/{SECOND}\""), format!("/repo/{SECOND}.sha256\"")];
+    bytes_then_name_then_directory(&place, SECOND, &targets);
+}
+
+#[test]
+fn a_history_is_durable_before_success() {
+    let place = Workplace::new(ZSTD);
+    bytes_then_name_then_directory(&place, HISTORY, &[format!("/repo/{HISTORY}\"")]);
+}
+
+#[test]
+fn what_is_found_stored_is_made_durable_before_success() {
+    for plain in [false, true] {
+        let place = Workplace::new(Shape { plain, second_is_there: true, ..ZSTD });
+        // Once by comparison, once by the stamp that this left.
+        for _ in 0..2 {
+            let trace = lines(&place.archive(SECOND), &place.path("trace"));
+            let stored =
+                |call: &&String| call.starts_with("fsync(") && call.contains(&format!("/repo/{SECOND}"));
+            assert!(trace.iter().any(|call| stored(&call)), "the file is synced: {trace:#?}");
+            assert!(trace.iter().any(|call| syncs_repository(call)), "the directory is synced: {trace:#?}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The sweeps: a scenario, every fault, the same promises.
+
+use std::fs;
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+
+use crate::trace::{Ended, Fault, Injection, injections, run, run_with};
+use crate::workplace::{FIRST, HISTORY, SECOND, Shape, Workplace, ZSTD};
+
+/// Runs `check` for every fault at every system call of a command, in fresh places, on all cores.
+fn sweep(
+    shape: Shape,
+    command: impl Fn(&Workplace) -> Command + Sync,
+    check: impl Fn(&Workplace, &Injection, &Ended) + Sync,
+) {
+    let template = Workplace::new(shape);
+    let traced = template.copy();
+    let left = Mutex::new(injections(&command(&traced), &traced.path("trace")));
+    let next = || left.lock().unwrap().pop();
+    let work = || {
+        while let Some(injection) = next() {
+            let place = template.copy();
+            let ended = run_with(&command(&place), &injection);
+            let killed = ended.code.is_none();
+            assert!(!killed || injection.fault == Fault::Kill, "{injection:?}: {ended:?}");
+            check(&place, &injection, &ended);
+        }
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            if let Err(panic) = worker.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    });
+}
+
+/// The promises of an archive call that something happened to.
+fn archive_keeps_its_promises(shape: Shape, name: &'static str) {
+    let acknowledged_as = |stored: &std::collections::BTreeMap<String, u64>| {
+        stored.keys().any(|file| file == name || *file == format!("{name}.zst"))
+    };
+    sweep(
+        shape,
+        |place| place.archive(name),
+        |place, injection, ended| {
+            let context = format!("{shape:?}, {name}, {injection:?}, {ended:?}");
+            // `stored` proves that what stands under a final name is whole and right.
+            let stored = place.stored();
+            assert!(matches!(ended.code, None | Some(0..=2)), "{context}");
+            if ended.code == Some(0) {
+                assert!(acknowledged_as(&stored), "a false acknowledgement: {context}");
+                assert_ne!(injection.call, "fsync", "an fsync that failed is never a success: {context}");
+            } else if ended.code.is_some() {
+                assert!(ended.stderr.starts_with("error: "), "a failure says why: {context}");
+            }
+            place.must(&mut place.archive(name));
+            let now = place.stored();
+            assert!(acknowledged_as(&now), "{context}");
+            for (file, inode) in &stored {
+                assert_eq!(now.get(file), Some(inode), "'{file}' was replaced: {context}");
+            }
+            assert_eq!(place.staging(), Vec::<std::path::PathBuf>::new(), "leftovers are swept: {context}");
+        },
+    );
+}
+
+#[test]
+fn archive_of_a_new_segment_survives_every_fault() {
+    archive_keeps_its_promises(ZSTD, SECOND);
+}
+
+#[test]
+fn archive_of_a_plain_segment_survives_every_fault() {
+    archive_keeps_its_promises(Shape { plain: true, ..ZSTD }, SECOND);
+}
+
+#[test]
+fn archive_that_binds_the_repository_survives_every_fault() {
+    archive_keeps_its_promises(Shape { in_use: false, ..ZSTD }, SECOND);
+}
+
+#[test]
+fn archive_of_a_history_survives_every_fault() {
+    archive_keeps_its_promises(ZSTD, HISTORY);
+}
+
+#[test]
+fn archive_into_an_adopted_repository_survives_every_fault() {
+    archive_keeps_its_promises(Shape { adopted: true, ..ZSTD }, SECOND);
+}
+
+#[test]
+fn archive_of_what_is_there_already_survives_every_fault() {
+    archive_keeps_its_promises(Shape { second_is_there: true, ..ZSTD }, SECOND);
+    archive_keeps_its_promises(Shape { plain: true, second_is_there: true, ..ZSTD }, SECOND);
+}
+
+#[test]
+fn restore_delivers_the_whole_file_or_stops_the_server_whatever_fails() {
+    sweep(
+        ZSTD,
+        |place| place.restore(FIRST),
+        |place, injection, ended| {
+            let delivered = fs::read(place.path("data/pg_wal/RECOVERYXLOG")).ok();
+            let whole = fs::read(place.source(FIRST)).unwrap();
+            assert!(delivered.as_ref().is_none_or(|bytes| *bytes == whole), "{injection:?}: a wrong file");
+            match ended.code {
+                Some(0) => assert!(delivered.is_some(), "{injection:?}"),
+                None | Some(255) => {}
+                // "Not there" would end the recovery early.
+                other => panic!("{injection:?}: {other:?}, {ended:?}"),
+            }
+            place.must(&mut place.restore(FIRST));
+            place.stored();
+        },
+    );
+}
+
+#[test]
+fn set_aside_never_loses_a_file_whatever_fails() {
+    let command =
+        |place: &Workplace| place.walkeep(&["set-aside", FIRST, "--reason", "a test", "--repo", "repo"]);
+    sweep(ZSTD, command, |place, injection, ended| {
+        let context = format!("{injection:?}, {ended:?}");
+        let aside = fs::read_dir(place.path("repo/.walkeep/set-aside")).into_iter().flatten();
+        let moved = aside.filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name().into_string().unwrap();
+            name.ends_with(".zst")
+        });
+        let moved = moved.count();
+        let stored = place.stored().contains_key(&format!("{FIRST}.zst"));
+        assert_eq!(moved + usize::from(stored), 1, "it is in one of the two places: {context}");
+        if ended.code == Some(0) {
+            assert_eq!(moved, 1, "{context}");
+        }
+        if stored {
+            place.must(&mut command(place));
+        }
+        place.must(&mut place.archive(FIRST));
+    });
+}
+
+#[test]
+fn init_can_be_called_again_whatever_failed() {
+    let command = |place: &Workplace| place.walkeep(&["init", "--repo", "new", "-D", "data"]);
+    sweep(ZSTD, command, |place, injection, ended| {
+        assert!(matches!(ended.code, None | Some(0..=2)), "{injection:?}, {ended:?}");
+        place.must(&mut command(place));
+        let archive = ["archive", "data/pg_wal/000000010000000000000FFE", "--repo", "new"];
+        assert_eq!(run(&mut place.walkeep(&archive)).code, Some(0), "{injection:?}");
+    });
+}

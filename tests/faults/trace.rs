@@ -1,0 +1,129 @@
+//! What strace tells and does.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// The system calls that a file system answers.
+const CALLS: [&str; 19] = [
+    "openat",
+    "read",
+    "write",
+    "pread64",
+    "pwrite64",
+    "fsync",
+    "linkat",
+    "unlink",
+    "rename",
+    "renameat2",
+    "statx",
+    "newfstatat",
+    "getdents64",
+    "flock",
+    "fchmod",
+    "chmod",
+    "mkdir",
+    "lseek",
+    "statfs",
+];
+
+/// The first system call that main makes with this name; those before it are the loader's.
+const MAIN_BEGINS: &str = "sigaltstack";
+
+/// What is done to a system call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    Error(&'static str),
+    Kill,
+}
+
+pub const FAULTS: [Fault; 4] =
+    [Fault::Error("EIO"), Fault::Error("ENOSPC"), Fault::Error("EACCES"), Fault::Kill];
+
+/// One fault at one system call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Injection {
+    pub call: String,
+    pub nth: usize,
+    pub fault: Fault,
+}
+
+/// How a command ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// `None` where it was killed.
+    pub code: Option<i32>,
+    pub stderr: String,
+}
+
+impl Ended {
+    fn of(output: &Output) -> Self {
+        let killed = output.status.signal() == Some(9);
+        let code = output.status.code();
+        assert!(killed || code.is_some(), "it died otherwise: {output:?}");
+        Self { code, stderr: String::from_utf8_lossy(&output.stderr).into_owned() }
+    }
+}
+
+/// Runs a command as it is.
+pub fn run(command: &mut Command) -> Ended {
+    Ended::of(&command.output().expect("the command runs"))
+}
+
+fn under_strace(command: &Command, options: &[&str]) -> Command {
+    let mut strace = Command::new("strace");
+    // The loader's own search would be most of the trace.
+    strace.env_remove("LD_LIBRARY_PATH").env_remove("RUST_BACKTRACE");
+    strace.arg("-f").args(options).arg("--").arg(command.get_program()).args(command.get_args());
+    if let Some(dir) = command.get_current_dir() {
+        strace.current_dir(dir);
+    }
+    strace
+}
+
+/// Runs a command with one fault.
+pub fn run_with(command: &Command, injection: &Injection) -> Ended {
+    let Injection { call, nth, fault } = injection;
+    let what = match fault {
+        Fault::Error(errno) => format!("error={errno}"),
+        Fault::Kill => "signal=KILL".to_owned(),
+    };
+    let inject = format!("inject={call}:{what}:when={nth}");
+    let traced = format!("trace={call}");
+    let output = under_strace(command, &["-qq", "-o", "/dev/null", "-e", &traced, "-e", &inject])
+        .output()
+        .expect("strace is installed");
+    Ended::of(&output)
+}
+
+/// Every line of a command's trace, with the paths of descriptors.
+pub fn lines(command: &Command, log: &Path) -> Vec<String> {
+    let log_name = log.to_str().expect("a plain path");
+    let output = under_strace(command, &["-qq", "-y", "-s", "200", "-o", log_name]).output().expect("strace");
+    assert!(output.status.success(), "{output:?}");
+    let text = fs::read_to_string(log).expect("strace wrote its log");
+    text.lines()
+        .map(|line| line.split_once(' ').map_or(line, |(_, call)| call.trim_start()).to_owned())
+        .collect()
+}
+
+/// Every fault at every system call that a command makes in its own code.
+pub fn injections(command: &Command, log: &Path) -> Vec<Injection> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut in_main = false;
+    let mut found = Vec::new();
+    for line in lines(command, log) {
+        let Some(name) = line.split_once('(').map(|(name, _)| name.to_owned()) else { continue };
+        in_main |= name == MAIN_BEGINS;
+        let Some(call) = CALLS.into_iter().find(|call| *call == name) else { continue };
+        let count = counts.entry(call).or_default();
+        *count += 1;
+        if in_main {
+            found.extend(FAULTS.map(|fault| Injection { call: call.to_owned(), nth: *count, fault }));
+        }
+    }
+    assert!(found.len() > 40, "a trace that shows the work: {found:?}");
+    found
+}
