@@ -13,6 +13,7 @@ postgresql=/usr/lib/postgresql/15/bin
 user=
 scratch=
 policy=
+killed=
 
 step() { printf '\n== %s\n' "$*"; }
 say() { printf '   %s\n' "$*"; }
@@ -45,7 +46,7 @@ processes_in() {
 # A server that was killed has left shared memory behind, which only its next start finds and frees.
 stop_server() {
     [ -e "$1/postmaster.pid" ] || return 0
-    as_user "$postgresql/pg_ctl" status -D "$1" >/dev/null 2>&1 || start_server "$1" 2>/dev/null || true
+    [ -z "$killed" ] || [ "$(head -n 1 "$1/postmaster.pid")" != "$killed" ] || (start_server "$1") || true
     as_user "$postgresql/pg_ctl" stop -D "$1" -m immediate >/dev/null 2>&1 || true
 }
 
@@ -131,8 +132,17 @@ configure() {
     as_user sh -c "cat '$scratch/settings' >>'$1/postgresql.conf'"
 }
 
+# A child of this script, not of pg_ctl: whoever adopts that one's children may be slow to bury them, and a server does
+# not start while its predecessor seems to live.
 start_server() {
-    as_user "$postgresql/pg_ctl" start -w -t 60 -D "$1" -l "$1.log" >/dev/null
+    as_user "$postgresql/postgres" -D "$1" >>"$1.log" 2>&1 &
+    wait_for 60 "the server in $1 takes connections" is_ready "$1"
+}
+
+# The server itself says so in the eighth line of its lock file; one that was killed left the line behind.
+is_ready() {
+    [ "$(sed -n '1p' "$1/postmaster.pid" 2>/dev/null)" != "$killed" ] || return 1
+    sed -n '8p' "$1/postmaster.pid" 2>/dev/null | grep -q ready
 }
 
 start_primary() {
@@ -193,7 +203,8 @@ work_and_crash() {
     pgbench=$!
     last=$(psql "SELECT pg_walfile_name(pg_switch_wal())")
     wait_for 60 "'$last' is archived" archived "$last"
-    kill -9 "$(head -n 1 "$scratch/primary/postmaster.pid")"
+    killed=$(head -n 1 "$scratch/primary/postmaster.pid")
+    kill -9 "$killed"
     wait "$pgbench" || true
     wait_for 60 "its last process is gone" primary_is_gone
     say "gone, in the midst of transactions; $(find "$repo" -maxdepth 1 -type f | wc -l) files are in the repository:"
