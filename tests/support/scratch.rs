@@ -1,6 +1,6 @@
 //! A scratch directory that the servers' user owns, with the walkeep binary in it.
 //!
-//! Servers refuse to run as root, and cannot see a binary in a build directory under /root. So tests that start as
+//! Servers refuse to run as root, and cannot see a binary in a build directory in its home. So tests that start as
 //! root run servers, and walkeep as they do, as the user `postgres`.
 
 use std::fs;
