@@ -5,7 +5,6 @@ Each run has an untimed set-up. The time of a run is from fork to exit, as a ser
 peak resident set as time(1) tells it, measured apart. A shell is started only where a contender needs one.
 """
 import os
-import pwd
 import shutil
 import statistics
 import struct
@@ -16,20 +15,14 @@ import time
 WORK, RUNS = sys.argv[1], int(sys.argv[2])
 DATA, OUT = WORK + "/data", WORK + "/out"
 WALKEEP = WORK + "/walkeep"
-USER = pwd.getpwnam("postgres")
 PGBACKREST = ["pgbackrest", f"--config={WORK}/pgbackrest.conf", "--stanza=bench"]
 STORED = f"{WORK}/pgbackrest/archive/bench/15-1"
-
-
-def as_postgres():
-    os.setgid(USER.pw_gid)
-    os.setuid(USER.pw_uid)
 
 
 def timed(command, cwd):
     """Wall time in ms of one command, which has to succeed."""
     begin = time.perf_counter()
-    ended = subprocess.run(command, cwd=cwd, preexec_fn=as_postgres, stderr=subprocess.PIPE)
+    ended = subprocess.run(command, cwd=cwd, stderr=subprocess.PIPE)
     wall = (time.perf_counter() - begin) * 1000
     if ended.returncode != 0:
         raise SystemExit(f"{command} ended with status {ended.returncode}: {ended.stderr}")
@@ -39,15 +32,13 @@ def timed(command, cwd):
 def peak_memory(command, cwd):
     """Peak resident set of one command, in MiB."""
     ended = subprocess.run(
-        ["/usr/bin/time", "-f", "%M", *command], cwd=cwd, preexec_fn=as_postgres, stderr=subprocess.PIPE, check=True
+        ["/usr/bin/time", "-f", "%M", *command], cwd=cwd, stderr=subprocess.PIPE, check=True
     )
     return int(ended.stderr.split()[-1]) / 1024
 
 
 def must(command, cwd=WORK):
-    subprocess.run(
-        command, cwd=cwd, preexec_fn=as_postgres, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def empty(*paths):
@@ -153,7 +144,6 @@ if not os.path.exists(huge):
         file.seek(32)
         file.write(struct.pack("<I", 1 << 30))
     os.rename(huge + ".tmp", huge)
-    os.chown(huge, USER.pw_uid, USER.pw_gid)
 print("\n### Peak memory\n\n| contender | 16 MiB segment, MiB | 1 GiB segment, MiB |\n|---|---:|---:|")
 small = names("packs-badly")[0]
 for form in ("none", "zstd"):

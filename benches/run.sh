@@ -18,7 +18,7 @@ pg=/usr/lib/postgresql/15/bin
 missing=
 [ -x "$pg/postgres" ] || missing="$missing postgresql-15"
 command -v pgbackrest >/dev/null || missing="$missing pgbackrest"
-command -v python3 >/dev/null || missing="$missing python3"
+[ -x /usr/bin/python3 ] || missing="$missing python3"
 [ -x /usr/bin/time ] || missing="$missing time"
 command -v zstd >/dev/null || missing="$missing zstd"
 if [ -n "$missing" ]; then
@@ -95,4 +95,6 @@ CONF
 [ -e "$work/complete" ] || make_wal
 (cd "$top" && cargo build --release --quiet)
 cp "${CARGO_TARGET_DIR:-$top/target}/release/walkeep" "$work/walkeep"
-exec python3 "$here/measure.py" "$work" "$runs"
+cp "$here/measure.py" "$work/"
+cd "$work"
+as_postgres /usr/bin/python3 "$work/measure.py" "$work" "$runs"
