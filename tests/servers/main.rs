@@ -34,6 +34,7 @@ mod support;
 mod archiving;
 mod broken_repository;
 mod environment;
+mod incidents;
 mod killed_archive_calls;
 mod rewind;
 mod segment_sizes;
