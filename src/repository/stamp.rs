@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::{Form, sidecar_key, stamp_key, stored_key};
-use super::{Identity, Origin, RepositoryError};
+use super::layout::{Form, sidecar_key, sidecar_line, stamp_key, stored_key};
+use super::{Digest, Identity, Origin, RepositoryError};
 use crate::storage::{ObjectStat, Store, read_small};
 use crate::wal::WalFileName;
 
@@ -41,6 +41,8 @@ pub(super) struct Stamp {
     pub(super) node: String,
     machine_id: String,
     system_identifier: String,
+    /// Digest of the WAL file.
+    sha256: String,
     /// Absent where the source had not rested yet: the stamp then only tells who stored the file.
     source: Option<SourceStamp>,
     stored: StoredStamp,
@@ -60,12 +62,12 @@ impl Stamp {
     pub(super) fn write(
         store: &dyn Store,
         name: WalFileName,
-        form: Form,
+        at: Stored,
         source: SourceStamp,
         identity: Identity,
         origin: &Origin,
     ) {
-        let key = stored_key(name, form);
+        let key = stored_key(name, at.form);
         let Ok(Some(stored)) = store.stat(&key) else { return };
         let now_ns = origin.now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let rested_ns = now_ns.saturating_sub(Self::RESTED).as_nanos();
@@ -73,6 +75,7 @@ impl Stamp {
             node: origin.node.clone(),
             machine_id: origin.machine_id.clone(),
             system_identifier: identity.system_identifier.to_string(),
+            sha256: at.digest.to_string(),
             source: Some(source).filter(|source| i128::from(source.mtime_ns) <= rested_ns.cast_signed()),
             stored: StoredStamp::of(key.as_str(), &stored),
         };
@@ -108,9 +111,21 @@ impl Stamp {
         let key = stored_key(name, form);
         let untouched =
             store.stat(&key)?.is_some_and(|stat| StoredStamp::of(key.as_str(), &stat) == stamp.stored);
-        let has_digest = form != Form::Plain || store.stat(&sidecar_key(name))?.is_some();
-        Ok((untouched && has_digest).then_some(form))
+        Ok((untouched && (form != Form::Plain || stamp.agrees_with_sidecar(store, name)?)).then_some(form))
     }
+
+    fn agrees_with_sidecar(&self, store: &dyn Store, name: WalFileName) -> Result<bool, RepositoryError> {
+        let Ok(digest) = self.sha256.parse() else { return Ok(false) };
+        let line = read_small(store, &sidecar_key(name))?;
+        Ok(line.as_deref() == Some(sidecar_line(name, digest).as_bytes()))
+    }
+}
+
+/// Where a WAL file's bytes were proven to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Stored {
+    pub(super) form: Form,
+    pub(super) digest: Digest,
 }
 
 impl StoredStamp {

@@ -75,7 +75,7 @@ impl DirectoryStore {
     fn path_in_folder(&self, key: &Key) -> Result<PathBuf, StoreError> {
         let path = self.path(key);
         if let Some(folder) = path.parent().filter(|folder| *folder != self.root) {
-            fsx::create_dir_all(folder, self.modes()?)?;
+            fsx::create_dir(folder, self.modes()?)?;
         }
         Ok(path)
     }
@@ -164,7 +164,15 @@ impl Store for DirectoryStore {
     }
 
     fn stage(&self, stem: &str) -> Result<Box<dyn StagedObject>, StoreError> {
-        let staged = Staged::create(&self.staging(), stem, self.modes()?)?;
+        let modes = self.modes()?;
+        let staged = match Staged::create(&self.staging(), stem, modes) {
+            // A copy of the repository may have left the empty folder out.
+            Err(error) if error.io().kind() == io::ErrorKind::NotFound => {
+                fsx::create_dir(&self.staging(), modes)?;
+                Staged::create(&self.staging(), stem, modes)?
+            }
+            other => other?,
+        };
         Ok(Box::new(StagedFile { staged, root: self.root.clone(), written: 0, begun: 0 }))
     }
 
