@@ -68,7 +68,9 @@ fn not_understood(typed: &[OsString], error: &clap::Error) -> u8 {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return u8::from(error.print().is_err());
     }
-    Stderr::raw(&error.render().to_string());
+    let mut text = error.render().to_string();
+    Failure::cut(&mut text);
+    Stderr::raw(&text);
     if typed.iter().any(|word| word == "restore") {
         return restore::usage_code(restore::typed_pgdata(typed).as_deref());
     }

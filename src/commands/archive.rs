@@ -241,8 +241,11 @@ fn refuse_open_tail(
     segment: SegmentName,
     size: SegmentSize,
 ) -> Result<(), ArchiveError> {
-    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
-    let in_wal_directory = folder.is_some_and(|folder| folder == cluster.wal_directory());
+    let lies_there = |path: &Path| path.parent() == Some(cluster.wal_directory());
+    let named_there = path.parent().and_then(|folder| folder.canonicalize().ok());
+    // A link elsewhere to a file there is that file.
+    let in_wal_directory = named_there.is_some_and(|folder| folder == cluster.wal_directory())
+        || path.canonicalize().is_ok_and(|real| lies_there(&real));
     if in_wal_directory && !cluster.is_complete(segment, size)? {
         return Err(ArchiveError::NotComplete);
     }

@@ -216,12 +216,7 @@ fn refuse_other_uses(
     if Cluster::is_data_directory(&request.directory) {
         return Err(not_for_us(request, "a data directory".to_owned()));
     }
-    if let Some(cluster) = cluster {
-        let inside = |dir: &Path| request.directory.starts_with(dir);
-        if inside(cluster.data_directory()) || inside(cluster.wal_directory()) {
-            return Err(InitError::InsideDataDirectory { path: request.directory.display().to_string() });
-        }
-    }
+    refuse_inside_data_directory(request, cluster)?;
     if let Some(name) = pgbackrest_trace(request.store, listed)? {
         return Err(not_for_us(
             request,
@@ -229,6 +224,35 @@ fn refuse_other_uses(
         ));
     }
     Ok(())
+}
+
+/// Whatever way leads there: the data directory that was named, or one that nobody named.
+fn refuse_inside_data_directory(
+    request: &InitRequest<'_>,
+    cluster: Option<&Cluster>,
+) -> Result<(), InitError> {
+    let directory = real_path(&request.directory)?;
+    let is_wal_directory = |dir: &Path| dir.join("archive_status").is_dir();
+    let within = |dir: &Path| {
+        let named = cluster.is_some_and(|cluster| cluster.wal_directory() == dir);
+        named || Cluster::is_data_directory(dir) || is_wal_directory(dir)
+    };
+    if directory.ancestors().any(within) {
+        return Err(InitError::InsideDataDirectory { path: request.directory.display().to_string() });
+    }
+    Ok(())
+}
+
+/// The path without links, as far as it exists.
+fn real_path(path: &Path) -> Result<PathBuf, PathError> {
+    for above in path.ancestors() {
+        match above.canonicalize() {
+            Ok(real) => return Ok(path.strip_prefix(above).map_or(real.clone(), |below| real.join(below))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(PathError::new("look at", path, error)),
+        }
+    }
+    Ok(path.to_owned())
 }
 
 /// What shows that pgBackRest, or a fork of it, wrote here.

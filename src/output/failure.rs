@@ -49,13 +49,18 @@ impl Failure {
                 format!("{level}: {}\n{}", self.what, causes.chain(hint).collect::<String>())
             }
         };
+        Self::cut(&mut text);
+        text
+    }
+
+    /// Cuts a text to what a server's pipe takes.
+    pub fn cut(text: &mut String) {
         if text.len() >= Self::MOST_BYTES {
             let most = Self::MOST_BYTES - "...\n".len() - 1;
             let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
             text.truncate(end);
             text.push_str("...\n");
         }
-        text
     }
 }
 

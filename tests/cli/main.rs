@@ -1,0 +1,15 @@
+//! The promises of the command line: what the real binary prints, how it exits, and which files lie there
+//! afterwards. Each call runs hermetically: no environment but what the test gives, its own current directory.
+
+#![allow(clippy::disallowed_methods, reason = "a test makes and breaks files as it likes")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test, a panic is the report")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    reason = "likewise"
+)]
+
+mod support;
+
+mod archive;
