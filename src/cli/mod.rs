@@ -14,10 +14,11 @@ mod stderr;
 mod units;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use args::{Arguments, Verb};
 use settings::Settings;
@@ -71,8 +72,26 @@ fn not_understood(typed: &[OsString], error: &clap::Error) -> u8 {
     let mut text = error.render().to_string();
     Failure::cut(&mut text);
     Stderr::raw(&text);
-    if typed.iter().any(|word| word == "restore") {
-        return restore::usage_code(restore::typed_pgdata(typed).as_deref());
+    match understood_verb(typed).as_deref() {
+        Some("restore") => restore::usage_code(typed_pgdata(typed).as_deref()),
+        _ => USAGE,
     }
-    USAGE
+}
+
+/// The verb of a command line that makes no sense as a whole.
+fn understood_verb(typed: &[OsString]) -> Option<String> {
+    let matches = Arguments::command().ignore_errors(true).try_get_matches_from(typed).ok()?;
+    matches.subcommand_name().map(str::to_owned)
+}
+
+/// The data directory that such a command line names: `-D DIR`, `-DDIR`, `--pgdata DIR` or `--pgdata=DIR`.
+fn typed_pgdata(typed: &[OsString]) -> Option<PathBuf> {
+    typed.iter().enumerate().find_map(|(at, word)| {
+        let word = word.to_str()?;
+        if word == "-D" || word == "--pgdata" {
+            return typed.get(at + 1).map(PathBuf::from);
+        }
+        let joined = word.strip_prefix("--pgdata=").or_else(|| word.strip_prefix("-D"));
+        joined.map(PathBuf::from)
+    })
 }

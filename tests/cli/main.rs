@@ -12,4 +12,9 @@
 
 mod support;
 
+mod adoption;
 mod archive;
+mod race;
+mod restore;
+mod set_aside;
+mod settings;
