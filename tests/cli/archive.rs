@@ -546,6 +546,62 @@ fn a_control_file_that_is_missing_or_cut_is_refused() {
 // ---- is it complete
 
 #[test]
+fn a_history_that_no_server_could_read_is_refused() {
+    let scene = Scene::with_repository("zstd");
+    for text in ["garbage", "2\t0/3000000\tits own\n", "1\tnowhere\treason\n"] {
+        scene.offer(HISTORY.0, text);
+        scene.archive(HISTORY.0).refused(1, &["is not what its name says"]);
+    }
+    scene.offer(HISTORY.0, "");
+    scene.archive(HISTORY.0).refused(1, &["is never empty"]);
+    assert_eq!(scene.stored(), [""; 0]);
+}
+
+#[test]
+fn a_repository_that_was_copied_without_its_empty_folders_goes_on() {
+    let scene = Scene::with_repository("none");
+    scene.store_segments(&[SEGMENTS[0]]);
+    fs::remove_dir(scene.path("repo/.walkeep/staging")).unwrap();
+    scene.store_segments(&[SEGMENTS[1]]);
+    scene.restore(SEGMENTS[1]).silent(0);
+}
+
+#[test]
+fn a_digest_that_was_lost_is_made_again_by_the_next_call() {
+    let scene = Scene::with_repository("none");
+    scene.offer_segments(&[SEGMENT]);
+    // A source that has rested is remembered, and not read again.
+    let source = fs::File::options().write(true).open(scene.path(format!("data/pg_wal/{SEGMENT}"))).unwrap();
+    source.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(60)).unwrap();
+    scene.archive(SEGMENT).silent_success();
+    let sidecar = format!("repo/{SEGMENT}.sha256");
+    let digest = scene.read(&sidecar);
+    for lost in [&b""[..], b"0000", &digest[1..]] {
+        scene.write(&sidecar, lost);
+        scene.archive(SEGMENT).silent_success();
+        assert!(scene.read(&sidecar) == digest);
+    }
+    scene.remove(&sidecar);
+    scene.archive(SEGMENT).silent_success();
+    assert!(scene.read(&sidecar) == digest);
+}
+
+#[test]
+fn a_stored_file_of_a_time_that_no_calendar_has_is_told_like_any_other() {
+    let scene = Scene::with_repository("zstd");
+    scene.store_segments(&[SEGMENT]);
+    let stored = fs::File::options().write(true).open(scene.path(format!("repo/{SEGMENT}.zst"))).unwrap();
+    let years = std::time::Duration::from_secs(10_000 * 366 * 86_400);
+    let absurd = std::time::SystemTime::UNIX_EPOCH + years;
+    // A file system that cannot hold such a time cuts it.
+    stored.set_modified(absurd).unwrap();
+    let mut other = segment(SEGMENT);
+    other[MIB / 2 + 100] ^= 0xFF;
+    scene.offer(SEGMENT, other);
+    scene.archive(SEGMENT).refused(1, &["holds other content", "diverged"]);
+}
+
+#[test]
 fn the_open_tail_is_never_stored() {
     let scene = Scene::with_repository("zstd");
     scene.write(format!("data/pg_wal/{SEGMENT}"), segment(SEGMENT));

@@ -267,6 +267,23 @@ fn init_reports_for_machines_too() {
 }
 
 #[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    let scene = Scene::with_repository("zstd");
+    scene.offer_segments(&[SEGMENT]);
+    let path = format!("pg_wal/{SEGMENT}");
+    scene
+        .call(&["archive", &path, "--repo", &scene.shown("repo")])
+        .env("WALKEEP_REPO", "")
+        .env("WALKEEP_CONFIG", "")
+        .env("WALKEEP_COMPRESS", "")
+        .env("WALKEEP_NODE", "")
+        .env("WALKEEP_LOG", "")
+        .env("PGDATA", "")
+        .run()
+        .silent_success();
+}
+
+#[test]
 fn usage_errors_exit_with_2_and_help_with_0() {
     let scene = Scene::new();
     for args in [&[][..], &["init", "x"], &["init", "--bogus"], &["no-such-verb"], &["archive"]] {
