@@ -2,7 +2,7 @@
 # Sets up whatever the tests need on a Debian-like machine, then runs them all.
 #
 #   sh tests/run.sh          everything, as CI does
-#   sh tests/run.sh --long   the same with many more rounds of killing servers
+#   sh tests/run.sh --long   the same with many more rounds of killing servers and of random input to parsers
 #   sh tests/run.sh --setup  only the set-up; afterwards a plain `cargo test` works
 #
 # PostgreSQL 15 comes from Debian, the other servers from npm packages, which hold initdb, pg_ctl and postgres.
@@ -134,7 +134,7 @@ run_all() {
 only_setup=
 for argument in "$@"; do
     case $argument in
-        --long) export WALKEEP_TEST_LONG=1 ;;
+        --long) export WALKEEP_TEST_LONG=1 PROPTEST_CASES=10000 ;;
         --setup) only_setup=1 ;;
         *) die "unknown argument '$argument'; known are --long and --setup" ;;
     esac

@@ -85,15 +85,44 @@ fn an_archive_that_cp_filled_is_taken_over_in_place_and_recovered_from() {
     let repository = Repository::init(&scratch, "repo", &primary.data);
     primary.archive_to(&repository);
     primary.sql("SELECT pg_reload_conf()");
-    load::some_load(&scratch, &primary, 2, 150);
-    primary.archive_all(&repository);
-    let contents = load::contents(&primary);
     // What the server offers again, as it does after a crash, is known.
     let done = primary.wal_directory().join("archive_status").join(format!("{last_by_cp}.done"));
     fs::rename(&done, done.with_extension("ready")).unwrap();
+    load::some_load(&scratch, &primary, 2, 150);
+    primary.archive_all(&repository);
     wait_until("it is accepted again", || done.exists());
+    let contents = load::contents(&primary);
     primary.stop();
     assert_eq!(repository.original(&last_by_cp), by_cp);
+
+    let mut recovered = Node::from_backup(&scratch, "recovered", POSTGRESQL_15, &backup);
+    recovered.recover_from(&repository);
+    recovered.start();
+    recovered.wait_until_promoted();
+    assert_eq!(load::contents(&recovered), contents);
+}
+
+#[test]
+fn an_archive_that_began_on_a_later_timeline_is_recovered_from() {
+    let scratch = Scratch::new();
+    let mut primary = Node::initdb_with_segments(&scratch, "primary", POSTGRESQL_15, 1);
+    primary.start();
+    load::prepare(&primary);
+    primary.stop();
+    // It was promoted once, before anybody archived: that timeline's history is in no archive.
+    let repository = Repository::init(&scratch, "repo", &primary.data);
+    primary.recover_from(&repository);
+    primary.start();
+    primary.wait_until_promoted();
+    primary.stop();
+    primary.archive_to(&repository);
+    primary.start();
+    let backup = primary.back_up("backup");
+    load::some_load(&scratch, &primary, 1, 150);
+    primary.archive_all(&repository);
+    let contents = load::contents(&primary);
+    primary.stop();
+    assert!(!repository.has("00000002.history"));
 
     let mut recovered = Node::from_backup(&scratch, "recovered", POSTGRESQL_15, &backup);
     recovered.recover_from(&repository);
