@@ -84,7 +84,8 @@ impl Repository<'_> {
         } else {
             self.compare_with(&found, &mut offer)?
         };
-        Stamp::write(self.store, offer.name, stored, stamp, offer.identity, origin);
+        let new = matches!(put, Put::Stored { .. });
+        Stamp::write(self.store, offer.name, stored, new, stamp, offer.identity, origin);
         Ok(put)
     }
 
@@ -227,7 +228,7 @@ impl Repository<'_> {
                 Relation::SameWal | Relation::OfferedIsPrefix { .. } => Put::SameWalStored,
                 relation => {
                     let node = stored.envelope.map(|envelope| envelope.node);
-                    let node = node.or_else(|| Stamp::read(self.store, offer.name).map(|stamp| stamp.node));
+                    let node = node.or_else(|| Stamp::read(self.store, offer.name)?.stored_by);
                     return Err(RepositoryError::Conflict(Box::new(Conflict {
                         name: offer.name,
                         stored: StoredCopy {

@@ -38,7 +38,8 @@ struct StoredStamp {
 /// What `.walkeep/stamps/NAME.json` says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Stamp {
-    pub(super) node: String,
+    /// Who stored the file; absent where another tool did.
+    pub(super) stored_by: Option<String>,
     machine_id: String,
     system_identifier: String,
     /// Digest of the WAL file.
@@ -58,26 +59,30 @@ impl Stamp {
         serde_json::from_slice(&bytes).ok()
     }
 
-    /// Remembers that the source's bytes are in the stored file, durably. Best effort.
+    /// Remembers that the source's bytes are in the stored file, durably, and who stored it: this node where it
+    /// is `new`, else whoever was remembered. Best effort.
     pub(super) fn write(
         store: &dyn Store,
         name: WalFileName,
         at: Stored,
+        new: bool,
         source: SourceStamp,
         identity: Identity,
         origin: &Origin,
     ) {
         let key = stored_key(name, at.form);
         let Ok(Some(stored)) = store.stat(&key) else { return };
+        let stored = StoredStamp::of(key.as_str(), &stored);
+        let remembered = || Self::read(store, name).filter(|stamp| stamp.stored == stored)?.stored_by;
         let now_ns = origin.now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let rested_ns = now_ns.saturating_sub(Self::RESTED).as_nanos();
         let stamp = Self {
-            node: origin.node.clone(),
+            stored_by: if new { Some(origin.node.clone()) } else { remembered() },
             machine_id: origin.machine_id.clone(),
             system_identifier: identity.system_identifier.to_string(),
             sha256: at.digest.to_string(),
             source: Some(source).filter(|source| i128::from(source.mtime_ns) <= rested_ns.cast_signed()),
-            stored: StoredStamp::of(key.as_str(), &stored),
+            stored,
         };
         if let Ok(bytes) = serde_json::to_vec(&stamp) {
             let _ = store.write_advisory(&stamp_key(name), &bytes);

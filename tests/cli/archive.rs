@@ -197,6 +197,20 @@ fn a_second_call_succeeds_and_touches_nothing() {
 }
 
 #[test]
+fn a_conflict_names_the_node_that_stored_the_file_and_not_one_that_found_it() {
+    for compress in ["zstd", "none"] {
+        let scene = Scene::with_repository(compress);
+        scene.offer_segments(&[SEGMENT]);
+        scene.archive(SEGMENT).silent_success();
+        scene.call(&["archive", &format!("pg_wal/{SEGMENT}"), "--node", "node2"]).run().silent_success();
+        let mut other = segment(SEGMENT);
+        other[MIB / 2 + 100] ^= 0xFF;
+        scene.offer(SEGMENT, other);
+        scene.archive(SEGMENT).refused(1, &["by node1"]);
+    }
+}
+
+#[test]
 fn a_second_call_from_another_place_succeeds_as_well() {
     let scene = Scene::with_repository("zstd");
     scene.offer_segments(&[SEGMENT]);
