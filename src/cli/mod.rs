@@ -13,7 +13,9 @@ mod settings;
 mod stderr;
 mod units;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -71,8 +73,45 @@ fn not_understood(typed: &[OsString], error: &clap::Error) -> u8 {
     let mut text = error.render().to_string();
     Failure::cut(&mut text);
     Stderr::raw(&text);
-    if typed.iter().any(|word| word == "restore") {
-        return restore::usage_code(restore::typed_pgdata(typed).as_deref());
+    let guess = Guess::of(typed);
+    match guess.verb {
+        Some("restore") => restore::usage_code(guess.pgdata.as_deref()),
+        _ => USAGE,
     }
-    USAGE
+}
+
+/// What a command line was about that the parser did not take.
+#[derive(Default)]
+struct Guess<'a> {
+    verb: Option<&'a str>,
+    pgdata: Option<PathBuf>,
+}
+
+impl<'a> Guess<'a> {
+    /// The first word that is neither a flag nor the value of a flag that every verb knows is the verb.
+    fn of(typed: &'a [OsString]) -> Self {
+        const PGDATA: [&str; 2] = ["-D", "--pgdata"];
+        const OTHERS: [&str; 7] = ["-r", "--repo", "-o", "--output", "--config", "--node", "--log-format"];
+        let mut guess = Self::default();
+        let mut words = typed.iter().skip(1);
+        while let Some(word) = words.next() {
+            let text = word.to_str().unwrap_or_default();
+            if PGDATA.contains(&text) {
+                guess.pgdata = words.next().map(PathBuf::from);
+            } else if OTHERS.contains(&text) {
+                let _ = words.next();
+            } else if let Some(value) = attached(word, "--pgdata=").or_else(|| attached(word, "-D")) {
+                guess.pgdata = Some(value);
+            } else if guess.verb.is_none() && !text.starts_with('-') {
+                guess.verb = Some(text);
+            }
+        }
+        guess
+    }
+}
+
+/// The value that is typed right behind its flag.
+fn attached(word: &OsStr, flag: &str) -> Option<PathBuf> {
+    let value = word.as_bytes().strip_prefix(flag.as_bytes())?;
+    Some(PathBuf::from(OsStr::from_bytes(value)))
 }

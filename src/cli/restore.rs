@@ -1,5 +1,4 @@
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::args::RestoreArgs;
@@ -25,12 +24,6 @@ const fn code(answer: Answer) -> u8 {
 /// The exit code of a call that makes no sense: a usage error must not look like an absent file.
 pub(super) fn usage_code(pgdata: Option<&Path>) -> u8 {
     code(answer_on_failure(OnError::Auto, data_directory_without_config(pgdata).as_deref()))
-}
-
-/// The data directory in a command line that was not understood.
-pub(super) fn typed_pgdata(typed: &[OsString]) -> Option<PathBuf> {
-    let at = typed.iter().position(|word| word == "-D" || word == "--pgdata")?;
-    typed.get(at + 1).map(PathBuf::from)
 }
 
 pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
