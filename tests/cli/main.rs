@@ -13,3 +13,4 @@
 mod support;
 
 mod archive;
+mod restore;

@@ -108,6 +108,23 @@ pub fn tool(program: &str, args: &[&OsStr]) -> Vec<u8> {
     output.stdout
 }
 
+/// Puts a file into a directory as other archiving tools do.
+pub fn put_with(tool_name: &str, directory: &Path, name: &str, bytes: &[u8]) {
+    let plain = directory.join(name);
+    fs::write(&plain, bytes).unwrap();
+    let path: &OsStr = plain.as_ref();
+    match tool_name {
+        "cp" => {}
+        "gzip" => drop(tool("gzip", &["-1".as_ref(), path])),
+        "zstd" => drop(tool("zstd", &["-q".as_ref(), "--rm".as_ref(), path])),
+        "lz4" => drop(tool(
+            "lz4",
+            &["-q".as_ref(), "--rm".as_ref(), path, directory.join(format!("{name}.lz4")).as_ref()],
+        )),
+        other => panic!("{other}"),
+    }
+}
+
 /// Some promises can only be seen by root, who may mount and become somebody else.
 pub fn need_root(what: &str) {
     let uid = fs::metadata("/proc/self").unwrap().uid();
@@ -205,11 +222,6 @@ impl Call {
 
     pub fn cwd(mut self, dir: impl AsRef<Path>) -> Self {
         self.0.current_dir(dir);
-        self
-    }
-
-    pub fn stdin(mut self, input: impl Into<Stdio>) -> Self {
-        self.0.stdin(input);
         self
     }
 
@@ -376,6 +388,32 @@ impl Scene {
     /// `walkeep restore %f pg_wal/RECOVERYXLOG`, without patience.
     pub fn restore(&self, name: &str) -> Outcome {
         self.call(&["restore", name, "pg_wal/RECOVERYXLOG", "--retry-budget", "0s"]).run()
+    }
+
+    /// Archives fixture segments, and takes them out of the WAL directory as a server that recycles them does.
+    pub fn store_segments(&self, names: &[&str]) {
+        self.offer_segments(names);
+        for name in names {
+            self.archive(name).silent_success();
+            self.recycle(name);
+        }
+    }
+
+    /// Archives one file that is there no more afterwards.
+    pub fn store(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        self.offer(name, bytes);
+        self.archive(name).silent_success();
+        self.recycle(name);
+    }
+
+    fn recycle(&self, name: &str) {
+        self.remove(format!("data/pg_wal/{name}"));
+        self.remove(format!("data/pg_wal/archive_status/{name}.ready"));
+    }
+
+    /// Makes the data directory a standby's.
+    pub fn make_standby(&self) {
+        self.write("data/standby.signal", "");
     }
 
     /// What `restore` delivered; `None` where nothing stands there.
