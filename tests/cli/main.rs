@@ -12,5 +12,6 @@
 
 mod support;
 
+mod adoption;
 mod archive;
 mod restore;
