@@ -15,3 +15,4 @@ mod support;
 mod adoption;
 mod archive;
 mod restore;
+mod set_aside;
