@@ -14,5 +14,6 @@ mod support;
 
 mod adoption;
 mod archive;
+mod race;
 mod restore;
 mod set_aside;
