@@ -17,3 +17,4 @@ mod archive;
 mod race;
 mod restore;
 mod set_aside;
+mod settings;
