@@ -22,18 +22,18 @@ pub(super) struct Arguments {
 /// Flags that every verb knows.
 #[derive(Args, Debug)]
 pub(super) struct Common {
-    /// Config file; /etc/walkeep/walkeep.toml is read where it exists
-    #[arg(long, global = true, value_name = "FILE", env = "WALKEEP_CONFIG")]
+    /// Config file [env: WALKEEP_CONFIG] [default: /etc/walkeep/walkeep.toml where that exists]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Data directory of the server; else the one that the verb runs in or works on, else $WALKEEP_PGDATA,
     /// $KINGBASE_DATA or $PGDATA
     #[arg(short = 'D', long, global = true, value_name = "DIR")]
     pub pgdata: Option<PathBuf>,
-    /// The repository: a directory, as a path or a file:// URL
-    #[arg(short, long, global = true, value_name = "DIR", env = "WALKEEP_REPO")]
+    /// The repository: a directory, as a path or a file:// URL [env: WALKEEP_REPO]
+    #[arg(short, long, global = true, value_name = "DIR")]
     pub repo: Option<PathBuf>,
-    /// What people call this node [default: its host name]
-    #[arg(long, global = true, value_name = "NAME", env = "WALKEEP_NODE")]
+    /// What people call this node [env: WALKEEP_NODE] [default: its host name]
+    #[arg(long, global = true, value_name = "NAME")]
     pub node: Option<String>,
     /// How a report is written
     #[arg(short, long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
@@ -88,8 +88,9 @@ pub(super) enum Verb {
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct InitArgs {
-    /// Form of stored segments, fixed from now on: 'none' or 'zstd[:LEVEL]' [default: zstd]
-    #[arg(long, value_name = "HOW", env = "WALKEEP_COMPRESS")]
+    /// Form of stored segments, fixed from now on: 'none' or 'zstd[:LEVEL]' [env: WALKEEP_COMPRESS]
+    /// [default: zstd]
+    #[arg(long, value_name = "HOW")]
     pub compress: Option<Compression>,
 }
 
@@ -106,8 +107,9 @@ pub(super) struct ArchiveArgs {
     pub wal_path: PathBuf,
     /// Its name: %f. May be left out
     pub wal_name: Option<String>,
-    /// Compression level where the repository stores zstd: 'zstd[:LEVEL]' [default: zstd:1]
-    #[arg(long, value_name = "HOW", env = "WALKEEP_COMPRESS")]
+    /// Compression level where the repository stores zstd: 'zstd[:LEVEL]'
+    /// [env: WALKEEP_COMPRESS] [default: zstd:1]
+    #[arg(long, value_name = "HOW")]
     pub compress: Option<Compression>,
     /// Refuses when less than this would stay free in the repository [default: 0, off]
     #[arg(long, value_name = "SIZE")]

@@ -13,13 +13,12 @@ mod settings;
 mod stderr;
 mod units;
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use args::{Arguments, Verb};
 use settings::Settings;
@@ -73,45 +72,26 @@ fn not_understood(typed: &[OsString], error: &clap::Error) -> u8 {
     let mut text = error.render().to_string();
     Failure::cut(&mut text);
     Stderr::raw(&text);
-    let guess = Guess::of(typed);
-    match guess.verb {
-        Some("restore") => restore::usage_code(guess.pgdata.as_deref()),
+    match understood_verb(typed).as_deref() {
+        Some("restore") => restore::usage_code(typed_pgdata(typed).as_deref()),
         _ => USAGE,
     }
 }
 
-/// What a command line was about that the parser did not take.
-#[derive(Default)]
-struct Guess<'a> {
-    verb: Option<&'a str>,
-    pgdata: Option<PathBuf>,
+/// The verb of a command line that makes no sense as a whole.
+fn understood_verb(typed: &[OsString]) -> Option<String> {
+    let matches = Arguments::command().ignore_errors(true).try_get_matches_from(typed).ok()?;
+    matches.subcommand_name().map(str::to_owned)
 }
 
-impl<'a> Guess<'a> {
-    /// The first word that is neither a flag nor the value of a flag that every verb knows is the verb.
-    fn of(typed: &'a [OsString]) -> Self {
-        const PGDATA: [&str; 2] = ["-D", "--pgdata"];
-        const OTHERS: [&str; 7] = ["-r", "--repo", "-o", "--output", "--config", "--node", "--log-format"];
-        let mut guess = Self::default();
-        let mut words = typed.iter().skip(1);
-        while let Some(word) = words.next() {
-            let text = word.to_str().unwrap_or_default();
-            if PGDATA.contains(&text) {
-                guess.pgdata = words.next().map(PathBuf::from);
-            } else if OTHERS.contains(&text) {
-                let _ = words.next();
-            } else if let Some(value) = attached(word, "--pgdata=").or_else(|| attached(word, "-D")) {
-                guess.pgdata = Some(value);
-            } else if guess.verb.is_none() && !text.starts_with('-') {
-                guess.verb = Some(text);
-            }
+/// The data directory that such a command line names: `-D DIR`, `-DDIR`, `--pgdata DIR` or `--pgdata=DIR`.
+fn typed_pgdata(typed: &[OsString]) -> Option<PathBuf> {
+    typed.iter().enumerate().find_map(|(at, word)| {
+        let word = word.to_str()?;
+        if word == "-D" || word == "--pgdata" {
+            return typed.get(at + 1).map(PathBuf::from);
         }
-        guess
-    }
-}
-
-/// The value that is typed right behind its flag.
-fn attached(word: &OsStr, flag: &str) -> Option<PathBuf> {
-    let value = word.as_bytes().strip_prefix(flag.as_bytes())?;
-    Some(PathBuf::from(OsStr::from_bytes(value)))
+        let joined = word.strip_prefix("--pgdata=").or_else(|| word.strip_prefix("-D"));
+        joined.map(PathBuf::from)
+    })
 }

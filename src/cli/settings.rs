@@ -68,8 +68,8 @@ pub(super) enum SettingsError {
     NoRepository,
     #[error("'{0}' is not a repository that this version can use")]
     NotADirectoryUrl(String),
-    #[error("the node's name has {0} bytes, and {most} are the most", most = Origin::MOST_NODE_BYTES)]
-    LongNodeName(usize),
+    #[error("the node's name '{0}' is empty, longer than {most} bytes, or holds control characters", most = Origin::MOST_NODE_BYTES)]
+    BadNodeName(String),
 }
 
 impl SettingsError {
@@ -91,13 +91,20 @@ impl Settings {
     const TIMEOUT: time::Duration = time::Duration::from_secs(300);
 
     pub fn resolve(common: &Common) -> Result<Self, SettingsError> {
-        let file = ConfigFile::read(common.config.as_deref())?;
-        let node = match common.node.clone().or(file.text("cluster.node")?) {
+        let named = common.config.clone().or_else(|| variable("WALKEEP_CONFIG").map(PathBuf::from));
+        let file = ConfigFile::read(named.as_deref())?;
+        let text_variable = |name| variable(name).map(|value| value.to_string_lossy().into_owned());
+        let node = match common
+            .node
+            .clone()
+            .or_else(|| text_variable("WALKEEP_NODE"))
+            .or(file.text("cluster.node")?)
+        {
             Some(node) => node,
             None => rustix::system::uname().nodename().to_string_lossy().into_owned(),
         };
-        if node.len() > Origin::MOST_NODE_BYTES {
-            return Err(SettingsError::LongNodeName(node.len()));
+        if node.is_empty() || node.len() > Origin::MOST_NODE_BYTES || node.chars().any(char::is_control) {
+            return Err(SettingsError::BadNodeName(node.escape_debug().to_string()));
         }
         file.parsed("archive.ahead", |ahead| match ahead {
             "0" => Ok(()),
@@ -119,14 +126,26 @@ impl Settings {
         Ok(Self {
             pgdata_flag: common.pgdata.clone(),
             pgdata_elsewhere: pgdata_variable().or(file.text("cluster.pgdata")?.map(PathBuf::from)),
-            repo: common.repo.clone().or(file.text("repository.url")?.map(PathBuf::from)),
+            repo: common
+                .repo
+                .clone()
+                .or_else(|| variable("WALKEEP_REPO").map(PathBuf::from))
+                .or(file.text("repository.url")?.map(PathBuf::from)),
             current_dir: env::current_dir().ok(),
             node,
             output: common.output,
             verbose: if level_typed { common.verbose } else { log.verbose },
             quiet: if level_typed { common.quiet } else { log.quiet },
             log_format: common.log_format.map_or(log.format, Into::into),
-            compress: file.parsed("repository.compress", str::parse)?,
+            compress: match text_variable("WALKEEP_COMPRESS") {
+                Some(text) => {
+                    Some(text.parse().map_err(|reason| SettingsError::BadVariable {
+                        variable: "WALKEEP_COMPRESS",
+                        reason,
+                    })?)
+                }
+                None => file.parsed("repository.compress", str::parse)?,
+            },
             min_free: file.parsed("repository.min_free", str::parse)?,
             archive_timeout: timeout.map_or(Self::TIMEOUT, |timeout| timeout.0),
             restore_on_error: on_error.unwrap_or(OnError::Auto),

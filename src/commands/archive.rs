@@ -9,7 +9,9 @@ use crate::cluster::{Cluster, ClusterError, ControlFile};
 use crate::fsx::{PathError, foreign_owner};
 use crate::repository::{Identity, Offer, Origin, Put, Repository, RepositoryError, Source, header_agrees};
 use crate::storage::{Store, StoreError};
-use crate::wal::{LONG_HEADER_BYTES, LongPageHeader, ParseError, SegmentName, SegmentSize, WalFileName};
+use crate::wal::{
+    LONG_HEADER_BYTES, LongPageHeader, ParseError, SegmentName, SegmentSize, TimelineHistory, WalFileName,
+};
 
 /// What is to be archived, and where to.
 pub struct ArchiveRequest<'a> {
@@ -69,9 +71,9 @@ pub enum ArchiveError {
         /// What it should be.
         expected: String,
     },
-    /// The file is not the segment that its name says.
+    /// The file is not what its name says.
     #[error("'{path}' is not what its name says: {reason}")]
-    NotThatSegment {
+    NotAsNamed {
         /// The file.
         path: String,
         /// What is wrong.
@@ -115,7 +117,7 @@ impl Hint for ArchiveError {
                 "In the server's configuration: archive_command = 'walkeep archive %p --repo DIR'."
             }
             Self::NamesDiffer { .. } => "Are %p and %f swapped? The path, %p, comes first.",
-            Self::NotThatSegment { .. } => {
+            Self::NotAsNamed { .. } => {
                 "A recycled or copied file is never archived; for encrypted WAL there is --no-header-check."
             }
             Self::NotComplete => {
@@ -124,6 +126,10 @@ impl Hint for ArchiveError {
             Self::NoCluster => "Name the data directory with -D.",
             Self::LowSpace { .. } => {
                 "Nothing was stored, and the server will try again. Prune the repository or enlarge its file system."
+            }
+            Self::Source(error) if error.io().kind() == std::io::ErrorKind::NotFound => {
+                "The server offers a file that is gone from its WAL directory: an orphan. If the repository does not \
+                 have it either, its WAL is lost, and a new base backup is due."
             }
             Self::Source(_) | Self::WrongLength { .. } | Self::Cluster(_) => return None,
             Self::ForeignOwner(error) => return error.hint(),
@@ -181,6 +187,9 @@ fn refuse_superuser(request: &ArchiveRequest<'_>) -> Result<(), ArchiveError> {
     Ok(())
 }
 
+/// Longest history that is read, in bytes.
+const HISTORY_BYTES: usize = 1 << 20;
+
 /// Proves that the file is what its name says, and from which cluster.
 fn prove(
     request: &ArchiveRequest<'_>,
@@ -199,11 +208,16 @@ fn prove(
     if bytes == 0 {
         return Err(wrong_length("and a WAL file is never empty".to_owned()));
     }
+    if let WalFileName::TimelineHistory(timeline) = name {
+        let text = source.head::<HISTORY_BYTES>()?;
+        TimelineHistory::parse(timeline, &text)
+            .map_err(|error| ArchiveError::NotAsNamed { path: path(), reason: error.to_string() })?;
+    }
     if !name.is_pages() {
         return of_control.ok_or(ArchiveError::NoCluster);
     }
     let identity = if request.header_check {
-        let not_that = |reason| ArchiveError::NotThatSegment { path: path(), reason };
+        let not_that = |reason| ArchiveError::NotAsNamed { path: path(), reason };
         let head = source.head::<LONG_HEADER_BYTES>()?;
         let header = LongPageHeader::parse(&head).map_err(|error| not_that(error.to_string()))?;
         let system_identifier = of_control.map(|of_control| of_control.system_identifier);

@@ -12,7 +12,7 @@ pub trait Hint: std::error::Error {
 
 impl Hint for ForeignOwner {
     fn hint(&self) -> Option<String> {
-        Some(format!("Run it as {0}: files of root in an archive wedge the server of {0}.", self.owner))
+        Some(format!("Run it as {0}: files that root leaves behind wedge the server of {0}.", self.owner))
     }
 }
 
@@ -31,14 +31,15 @@ impl Hint for RepositoryError {
             Self::SourceTakenAway => "The server will try again.",
             Self::Conflict(conflict) => {
                 return Some(format!(
-                    "Nothing was overwritten. Find out which server wrote it; if the stored file is the wrong \
-                     one: 'walkeep set-aside {} --reason TEXT'.",
+                    "Nothing was overwritten. Find out which server wrote which, and whether one of them must not \
+                     archive here; only if the stored file is the wrong one: 'walkeep set-aside {} --repo DIR \
+                     --reason TEXT'.",
                     conflict.name
                 ));
             }
             Self::Damaged { .. } => {
                 "Nothing was overwritten. 'walkeep inspect FILE' shows what it holds; 'walkeep set-aside NAME \
-                 --reason TEXT' takes it out of the way."
+                 --repo DIR --reason TEXT' takes it out of the way."
             }
             Self::Store(error) => return storage_hint(error.io()?.kind()).map(str::to_owned),
             Self::Source(_) | Self::Sink(_) | Self::DamagedState { .. } => return None,

@@ -25,7 +25,7 @@ pub use set_aside::{SetAsideError, SetAsideReport, SetAsideRequest, set_aside};
 /// The values that reports are made of, for whoever renders them.
 pub mod facts {
     pub use crate::cluster::{ControlFile, Invalidation, SlotPersistency, SlotState};
-    pub use crate::repository::{Envelope, Form};
+    pub use crate::repository::{Envelope, Form, StoredForm};
 }
 
 /// A user who must not write here, because somebody else will have to.

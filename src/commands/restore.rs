@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Hint;
 use super::source::SourceFile;
+use super::{ForeignOwner, Hint};
 use crate::cluster::{Cluster, ControlFile, Recovery};
-use crate::fsx::{Delivery, PathError};
-use crate::repository::{Expected, Fetched, Repository, RepositoryError, header_agrees};
+use crate::fsx::{Delivery, PathError, foreign_owner};
+use crate::repository::{Expected, Fetched, Repository, RepositoryError, Source as _, header_agrees};
 use crate::storage::Store;
-use crate::wal::{LONG_HEADER_BYTES, LongPageHeader, SegmentName, Timeline, WalFileName};
+use crate::wal::{LONG_HEADER_BYTES, LongPageHeader, SegmentName, Timeline, TimelineHistory, WalFileName};
 
 /// What is asked for, and where it has to go.
 pub struct RestoreRequest<'a> {
@@ -94,6 +94,9 @@ pub struct RestoreFailure {
 /// Why a file was not delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
+    /// The wrong user.
+    #[error(transparent)]
+    ForeignOwner(#[from] ForeignOwner),
     /// The repository did not give it.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
@@ -107,6 +110,14 @@ pub enum RestoreError {
         from: SegmentName,
         /// The next one that is there.
         next: SegmentName,
+    },
+    /// The repository lacks a segment that a stored timeline follows.
+    #[error("the repository has a gap: '{from}' is not stored, but timeline {child} follows it to its end")]
+    GapBeforeFork {
+        /// What was asked for.
+        from: SegmentName,
+        /// The timeline that needs it.
+        child: Timeline,
     },
     /// The repository has segments of a timeline, but not its history.
     #[error("the repository has segments of timeline {0}, but not its history")]
@@ -123,7 +134,11 @@ impl RestoreError {
                     | RepositoryError::NotARepository { .. }
                     | RepositoryError::Damaged { .. }
             ),
-            Self::Destination(_) | Self::Gap { .. } | Self::NoHistory(_) => false,
+            Self::ForeignOwner(_)
+            | Self::Destination(_)
+            | Self::Gap { .. }
+            | Self::GapBeforeFork { .. }
+            | Self::NoHistory(_) => false,
         }
     }
 }
@@ -131,11 +146,13 @@ impl RestoreError {
 impl Hint for RestoreError {
     fn hint(&self) -> Option<String> {
         match self {
+            Self::ForeignOwner(error) => error.hint(),
             Self::Repository(error) => error.hint(),
             Self::Destination(_) => None,
-            Self::Gap { .. } | Self::NoHistory(_) => Some(
-                "Find the missing files in the server's WAL directory or on its standbys, and archive them; \
-                 --gap-is-end ends the recovery here instead, and loses what lies behind."
+            Self::Gap { .. } | Self::GapBeforeFork { .. } | Self::NoHistory(_) => Some(
+                "Find the missing files in a WAL directory of this cluster or of its standbys, and archive them. \
+                 Where the recovery target lies before the gap, the server only reads ahead: --gap-is-end goes \
+                 on, and loses what lies behind the gap."
                     .to_owned(),
             ),
         }
@@ -191,6 +208,9 @@ fn deliver(
     cluster: Option<&Cluster>,
     control: Option<&ControlFile>,
 ) -> Result<Option<Fetched>, RestoreError> {
+    if let Some(folder) = request.destination.parent() {
+        ForeignOwner::refuse("destination", folder.display().to_string(), foreign_owner(folder)?)?;
+    }
     let repository = Repository::open(request.store)?;
     let bound = repository.identity();
     if let (Some(bound), Some(control)) = (bound, control)
@@ -210,33 +230,65 @@ fn deliver(
     let fetched = repository.fetch(request.name, expected, delivery.file())?;
     if fetched.is_some() {
         delivery.finish()?;
-    } else if !standby && !request.gap_is_end && !is_at_hand(request.name, cluster, expected) {
-        refuse_gap(&repository, request.name)?;
+    } else if !standby
+        && !request.gap_is_end
+        && !cluster.is_some_and(|cluster| is_at_hand(request.name, cluster, expected))
+    {
+        refuse_gap(&repository, request.name, expected, control)?;
     }
     Ok(fetched)
 }
 
-/// Whether the server has the segment in its own WAL directory, where it looks when the archive lacks it: a
-/// base backup brought it along, or it was not archived yet. A recycled file under that name does not count.
-fn is_at_hand(name: WalFileName, cluster: Option<&Cluster>, expected: Expected) -> bool {
-    let Some(cluster) = cluster.filter(|_| name.is_pages()) else { return false };
-    let read = || -> Option<LongPageHeader> {
-        let source = SourceFile::open(&cluster.wal_directory().join(name.to_string())).ok()?;
-        LongPageHeader::parse(&source.head::<LONG_HEADER_BYTES>().ok()?).ok()
-    };
-    read().is_some_and(|header| header_agrees(name, &header, expected.system_identifier).is_ok())
+/// Whether the server has the file in its own WAL directory, where it looks when the archive lacks it: a base
+/// backup brought it along, or it was never archived. A segment has to be whole there: one that was still open
+/// when the directory was copied would end the recovery in its middle.
+fn is_at_hand(name: WalFileName, cluster: &Cluster, expected: Expected) -> bool {
+    let path = cluster.wal_directory().join(name.to_string());
+    let Ok(source) = SourceFile::open(&path) else { return false };
+    match name {
+        WalFileName::TimelineHistory(timeline) => {
+            source.head::<HISTORY_BYTES>().is_ok_and(|text| TimelineHistory::parse(timeline, &text).is_ok())
+        }
+        WalFileName::Segment(segment) => {
+            let size = expected.segment_size.filter(|size| size.bytes() == source.stamp().size);
+            let head = source.head::<LONG_HEADER_BYTES>().unwrap_or_default();
+            let agrees = LongPageHeader::parse(&head)
+                .is_ok_and(|header| header_agrees(name, &header, expected.system_identifier).is_ok());
+            (agrees || !expected.header_check)
+                && size.is_some_and(|size| cluster.is_complete(segment, size).unwrap_or(false))
+        }
+        _ => false,
+    }
 }
 
-/// In a recovery, "not there" means "the end". It is not the end where the archive goes on behind it.
-fn refuse_gap(repository: &Repository<'_>, name: WalFileName) -> Result<(), RestoreError> {
+/// Longest history that is looked at, in bytes.
+const HISTORY_BYTES: usize = 1 << 20;
+
+/// In a recovery, "not there" means "the end". It is not the end where the archive goes on behind it: in later
+/// segments of the timeline, or in a timeline that follows this one past the segment.
+fn refuse_gap(
+    repository: &Repository<'_>,
+    name: WalFileName,
+    expected: Expected,
+    control: Option<&ControlFile>,
+) -> Result<(), RestoreError> {
     match name {
-        WalFileName::Segment(from) => match repository.next_stored_after(from)? {
-            Some(next) => Err(RestoreError::Gap { from, next }),
-            None => Ok(()),
-        },
-        // The first timeline has no history; a later one without it would have its number used again.
+        WalFileName::Segment(from) => {
+            if let Some(next) = repository.next_stored_after(from)? {
+                return Err(RestoreError::Gap { from, next });
+            }
+            let end = expected.segment_size.and_then(|size| from.number(size)?.next()?.start(size));
+            match repository.timeline_forked_at_or_after(from.timeline(), end, expected)? {
+                Some(child) => Err(RestoreError::GapBeforeFork { from, child }),
+                None => Ok(()),
+            }
+        }
+        // The first timeline has no history, and where the cluster is on a timeline already it may never have
+        // been archived. A later one without it would have its number used again.
         WalFileName::TimelineHistory(timeline)
-            if timeline != Timeline::FIRST && repository.holds_segments_of(timeline)? =>
+            if timeline != Timeline::FIRST
+                && control.is_none_or(|control| timeline > control.timeline)
+                && repository.holds_segments_of(timeline)? =>
         {
             Err(RestoreError::NoHistory(timeline))
         }

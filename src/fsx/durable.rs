@@ -1,17 +1,17 @@
 #![allow(clippy::disallowed_methods, reason = "this is the one place that may rename, link and unlink")]
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::lock::{TryLock, no_follow, try_lock};
+use super::lock::{TryLock, no_follow, no_wait, try_lock};
 use super::{AtPath, PathError};
 
 /// Who may read what is written: the owner alone, or the owner's group as well.
@@ -72,10 +72,8 @@ impl Staged {
     /// # Errors
     /// When no file can be created there.
     pub fn create(staging: &Path, stem: &str, modes: Modes) -> Result<Self, PathError> {
-        static SERIAL: AtomicU64 = AtomicU64::new(0);
         for _ in 0..Self::MOST_TRIES {
-            let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-            let path = staging.join(format!("{stem}.{}.{serial}", process::id()));
+            let path = staging.join(staged_name(stem));
             let created = OpenOptions::new()
                 .read(true)
                 .write(true)
@@ -107,6 +105,11 @@ impl Staged {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Lets the disk begin with bytes that are written, so that less is left for [`Staged::sync`]. Only advice.
+    pub fn begin_write_back(&self, offset: u64, length: NonZeroU64) {
+        let _ = rustix::fs::fadvise(&self.file, offset, Some(length), rustix::fs::Advice::DontNeed);
     }
 
     /// Makes the bytes durable. To be called before publishing.
@@ -253,17 +256,12 @@ pub fn remove(path: &Path) -> Result<(), PathError> {
     fs::remove_file(path).at("remove", path)
 }
 
-/// Makes a directory, and those above it that are missing, with the given mode, and makes their names durable.
+/// Makes a directory whose parent is there, with the given mode, and makes its name durable. One that is there
+/// is left as it is.
 ///
 /// # Errors
-/// When one of them cannot be made.
-pub fn create_dir_all(dir: &Path, modes: Modes) -> Result<(), PathError> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty()) {
-        create_dir_all(above, modes)?;
-    }
+/// When it cannot be made: where a mount is gone, nothing is made in its place.
+pub fn create_dir(dir: &Path, modes: Modes) -> Result<(), PathError> {
     match DirBuilder::new().mode(modes.directory()).create(dir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
         other => {
@@ -275,10 +273,25 @@ pub fn create_dir_all(dir: &Path, modes: Modes) -> Result<(), PathError> {
     }
 }
 
+/// Makes a directory, and those above it that are missing, with the given mode, and makes their names durable.
+///
+/// # Errors
+/// When one of them cannot be made.
+pub fn create_dir_all(dir: &Path, modes: Modes) -> Result<(), PathError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty()) {
+        create_dir_all(above, modes)?;
+    }
+    create_dir(dir, modes)
+}
+
 /// Takes away the staged files that no living process holds.
 ///
-/// A staged file is locked by its writer; where this file system has no locks, one is taken for dead after a
-/// day. Should a living writer lose its staged name all the same, its publication fails and nothing is lost.
+/// A staged file is locked by its writer. Where locks cannot be relied on - this file system has none, or the
+/// writer is on another host - it is taken for dead after a day. Should a living writer lose its staged name
+/// all the same, its publication fails and nothing is lost.
 ///
 /// # Errors
 /// When the staging directory cannot be read. A file that cannot be removed is left for the next sweep.
@@ -287,21 +300,44 @@ pub fn sweep(staging: &Path) -> Result<u64, PathError> {
     let mut swept = 0;
     for entry in fs::read_dir(staging).at("list", staging)? {
         let path = entry.at("list", staging)?.path();
-        let opened = OpenOptions::new().read(true).write(true).custom_flags(no_follow()).open(&path);
+        let flags = no_follow() | no_wait();
+        let opened = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path);
         let Ok(file) = opened else { continue };
+        let is_old = || {
+            let age = file.metadata().ok().and_then(|m| m.modified().ok()).and_then(|m| m.elapsed().ok());
+            age.is_some_and(|age| age > DEAD_AFTER)
+        };
         let dead = match try_lock(&file) {
-            TryLock::Taken => true,
+            TryLock::Taken => !is_of_another_host(&path) || is_old(),
             TryLock::Busy => false,
-            TryLock::Unsupported => {
-                let age = file.metadata().ok().and_then(|m| m.modified().ok()).and_then(|m| m.elapsed().ok());
-                age.is_some_and(|age| age > DEAD_AFTER)
-            }
+            TryLock::Unsupported => is_old(),
         };
         if dead && fs::remove_file(&path).is_ok() {
             swept += 1;
         }
     }
     Ok(swept)
+}
+
+/// A name that no other process on any host gives: the host's part tells sweepers whose locks they can see.
+fn staged_name(stem: &str) -> String {
+    let random = RandomState::new().build_hasher().finish();
+    format!("{stem}.{}.{random:016x}", host_tag())
+}
+
+/// A few digits that stand for this host.
+fn host_tag() -> String {
+    let mut digits = DefaultHasher::new();
+    rustix::system::uname().nodename().hash(&mut digits);
+    format!("{:016x}", digits.finish())
+}
+
+/// Whether a staged file's name was given by another host, whose locks may not be seen from here.
+fn is_of_another_host(path: &Path) -> bool {
+    let name = file_name(path);
+    let mut parts = name.rsplit('.');
+    let (random, host) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    random.len() == 16 && host.len() == 16 && host != host_tag()
 }
 
 fn parent(path: &Path) -> &Path {

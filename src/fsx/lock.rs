@@ -50,6 +50,11 @@ pub(super) enum TryLock {
     Unsupported,
 }
 
+/// The open flag that does not wait for the other end of a pipe.
+pub(super) fn no_wait() -> i32 {
+    i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0)
+}
+
 /// The open flag that refuses a symbolic link as the last part of a path.
 pub(super) fn no_follow() -> i32 {
     i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0)

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::SCHEMA;
 use crate::commands::InitReport;
-use crate::repository::{Form, StoredForm};
+use crate::commands::facts::{Form, StoredForm};
 
 /// The lines that a server's configuration needs.
 struct ServerLines {

@@ -4,9 +4,10 @@
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 
 use serde::{Deserialize, Serialize};
+use zstd::zstd_safe::CParameter;
 
 use super::Form;
-use super::digest::{Digest, fill, for_each_hashed};
+use super::digest::{Digest, Hasher, fill, for_each_hashed};
 use crate::storage::StagedObject;
 
 /// The whole first frame, in bytes.
@@ -82,6 +83,31 @@ pub(super) enum CopyError {
     Staged(io::Error),
 }
 
+/// How much of a file is read, handed to the packing threads and hashed at a time, in bytes.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Threads that pack. Reading and hashing keep one core busy; a second one for packing hides them. More would
+/// take cores from the server.
+const WORKERS: u32 = 2;
+
+/// How much a thread packs at a time, in bytes: small enough that the threads begin and end together.
+const JOB_BYTES: u32 = 1 << 20;
+
+/// A packer of `size_bytes` into one frame, with content size and checksum.
+fn encoder<W: Write>(
+    to: W,
+    level: i32,
+    size_bytes: u64,
+) -> io::Result<zstd::stream::write::Encoder<'static, W>> {
+    let mut encoder = zstd::stream::write::Encoder::new(to, level)?;
+    encoder.include_checksum(true)?;
+    encoder.include_contentsize(true)?;
+    encoder.set_pledged_src_size(Some(size_bytes))?;
+    encoder.multithread(WORKERS)?;
+    encoder.set_parameter(CParameter::JobSize(JOB_BYTES))?;
+    Ok(encoder)
+}
+
 /// Writes a file of `size_bytes` into stored form 1, and returns the envelope with its digest.
 pub(super) fn pack(
     source: &mut dyn Read,
@@ -90,20 +116,25 @@ pub(super) fn pack(
     staged: &mut dyn StagedObject,
 ) -> Result<Envelope, CopyError> {
     staged.write_all(&[b' '; FRAME_BYTES]).map_err(CopyError::Staged)?;
-    let mut encoder = zstd::stream::write::Encoder::new(&mut *staged, level).map_err(CopyError::Staged)?;
-    encoder.include_checksum(true).map_err(CopyError::Staged)?;
-    encoder.include_contentsize(true).map_err(CopyError::Staged)?;
-    encoder.set_pledged_src_size(Some(envelope.size)).map_err(CopyError::Staged)?;
-    let mut room = envelope.size;
-    let (digest, size) = for_each_hashed(source, CopyError::Source, |chunk| {
-        room = room.checked_sub(chunk.len() as u64).ok_or_else(|| CopyError::Source(length_changed()))?;
-        encoder.write_all(chunk).map_err(CopyError::Staged)
-    })?;
+    let mut encoder = encoder(&mut *staged, level, envelope.size).map_err(CopyError::Staged)?;
+    let mut hasher = Hasher::default();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut size = 0;
+    loop {
+        let filled = fill(source, &mut chunk).map_err(CopyError::Source)?;
+        let bytes = chunk.get(..filled).unwrap_or_default();
+        size += filled as u64;
+        if filled == 0 || size > envelope.size {
+            break;
+        }
+        encoder.write_all(bytes).map_err(CopyError::Staged)?;
+        hasher.update(bytes);
+    }
     if size != envelope.size {
         return Err(CopyError::Source(length_changed()));
     }
     encoder.finish().map_err(CopyError::Staged)?;
-    let envelope = Envelope { sha256: digest.to_string(), ..envelope };
+    let envelope = Envelope { sha256: hasher.finish().to_string(), ..envelope };
     let too_long = || io::Error::new(ErrorKind::InvalidInput, "the node's name does not fit the first frame");
     let frame = envelope.frame().ok_or_else(|| CopyError::Staged(too_long()))?;
     staged.write_at(0, &frame).map_err(|error| CopyError::Staged(io::Error::other(error)))?;

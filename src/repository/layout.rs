@@ -1,5 +1,6 @@
 //! Which name lies under which key.
 
+use super::Digest;
 use crate::storage::Key;
 use crate::wal::WalFileName;
 
@@ -53,6 +54,11 @@ pub fn stored_key(name: WalFileName, form: Form) -> Key {
 #[must_use]
 pub fn sidecar_key(name: WalFileName) -> Key {
     known(&format!("{name}.sha256"))
+}
+
+/// What lies there: a line that `sha256sum -c` reads.
+pub(super) fn sidecar_line(name: WalFileName, digest: Digest) -> String {
+    format!("{digest}  {name}\n")
 }
 
 /// Where the stamp of a stored file lies.

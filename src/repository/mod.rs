@@ -24,7 +24,7 @@ pub use put::{Offer, Put, Source};
 pub use stamp::SourceStamp;
 
 use crate::storage::{Key, ObjectStat, Published, Store};
-use crate::wal::{SegmentName, WalFileKind, WalFileName};
+use crate::wal::{Lsn, SegmentName, Timeline, TimelineHistory, WalFileKind, WalFileName};
 use identity::publish_json;
 use layout::state_key;
 use stamp::Stamp;
@@ -213,11 +213,36 @@ impl<'s> Repository<'s> {
         Ok(segments.filter(|other| other.timeline() == name.timeline() && *other > name).min())
     }
 
+    /// A stored timeline that follows another one up to a position or further; `None` where none does, and
+    /// where the position is not known.
+    ///
+    /// # Errors
+    /// When a stored history cannot be read.
+    pub fn timeline_forked_at_or_after(
+        &self,
+        ancestor: Timeline,
+        position: Option<Lsn>,
+        expected: Expected,
+    ) -> Result<Option<Timeline>, RepositoryError> {
+        let Some(position) = position else { return Ok(None) };
+        for (name, _) in self.list()? {
+            let WalFileName::TimelineHistory(timeline) = name else { continue };
+            let mut text = Vec::new();
+            self.fetch(name, expected, &mut text)?;
+            let history = TimelineHistory::parse(timeline, &text).ok();
+            let switch = history.and_then(|history| history.switch_from(ancestor));
+            if switch.is_some_and(|switch| switch >= position) {
+                return Ok(Some(timeline));
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether any segment of a timeline is stored.
     ///
     /// # Errors
     /// When the store cannot be listed.
-    pub fn holds_segments_of(&self, timeline: crate::wal::Timeline) -> Result<bool, RepositoryError> {
+    pub fn holds_segments_of(&self, timeline: Timeline) -> Result<bool, RepositoryError> {
         Ok(self.list()?.into_iter().any(|(file, _)| file.is_pages() && file.timeline() == timeline))
     }
 

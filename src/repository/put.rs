@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use super::conflict::{Conflict, StoredCopy};
 use super::digest::{Digest, Hasher, fill};
 use super::envelope::{CopyError, copy, decode, pack};
-use super::layout::{Form, sidecar_key, state_key, stored_key};
-use super::stamp::{SourceStamp, Stamp};
+use super::layout::{Form, sidecar_key, sidecar_line, state_key, stored_key};
+use super::stamp::{SourceStamp, Stamp, Stored};
 use super::{Envelope, Identity, Origin, Repository, RepositoryError, WRITER};
 use crate::storage::{ObjectStat, Published, StagedObject, StoreLock, read_small};
 use crate::wal::{LONG_HEADER_BYTES, LongPageHeader, PageComparison, Relation, WalFileName};
@@ -48,7 +48,7 @@ pub enum Put {
     },
     /// The same bytes were there already.
     AlreadyStored,
-    /// The same WAL was there already; only bytes behind its end differ.
+    /// All its WAL was there already: the rest is garbage, or the stored file goes on where this one ends.
     SameWalStored,
 }
 
@@ -79,16 +79,17 @@ impl Repository<'_> {
     pub fn put(&self, mut offer: Offer<'_>, origin: &Origin) -> Result<Put, RepositoryError> {
         let stamp = offer.source.stamp();
         let found = self.find(offer.name)?;
-        let (put, form) = if found.is_empty() {
+        let (put, stored) = if found.is_empty() {
             self.store_new(&mut offer, origin)?
         } else {
             self.compare_with(&found, &mut offer)?
         };
-        Stamp::write(self.store, offer.name, form, stamp, offer.identity, origin);
+        let new = matches!(put, Put::Stored { .. });
+        Stamp::write(self.store, offer.name, stored, new, stamp, offer.identity, origin);
         Ok(put)
     }
 
-    fn store_new(&self, offer: &mut Offer<'_>, origin: &Origin) -> Result<(Put, Form), RepositoryError> {
+    fn store_new(&self, offer: &mut Offer<'_>, origin: &Origin) -> Result<(Put, Stored), RepositoryError> {
         let form = self.form_of(offer.name.kind());
         let key = stored_key(offer.name, form);
         let mut staged = self.store.stage(&offer.name.to_string())?;
@@ -107,7 +108,7 @@ impl Repository<'_> {
                     self.publish_sidecar(sidecar, offer.name, digest)?;
                 }
                 self.store.settle(&key)?;
-                return Ok((Put::Stored { digest }, form));
+                return Ok((Put::Stored { digest }, Stored { form, digest }));
             }
             found = self.find(offer.name)?;
         }
@@ -204,7 +205,7 @@ impl Repository<'_> {
         &self,
         found: &[(Form, ObjectStat)],
         offer: &mut Offer<'_>,
-    ) -> Result<(Put, Form), RepositoryError> {
+    ) -> Result<(Put, Stored), RepositoryError> {
         let mut outcome = None;
         for (form, stat) in found {
             let key = stored_key(offer.name, *form);
@@ -222,10 +223,12 @@ impl Repository<'_> {
                 })?;
             let put = match relation {
                 Relation::Identical => Put::AlreadyStored,
-                Relation::SameWal => Put::SameWalStored,
+                // A standby offers the last segment that it received of a timeline as far as it got; the primary
+                // stored it whole. It has nothing that the stored file lacks.
+                Relation::SameWal | Relation::OfferedIsPrefix { .. } => Put::SameWalStored,
                 relation => {
                     let node = stored.envelope.map(|envelope| envelope.node);
-                    let node = node.or_else(|| Stamp::read(self.store, offer.name).map(|stamp| stamp.node));
+                    let node = node.or_else(|| Stamp::read(self.store, offer.name)?.stored_by);
                     return Err(RepositoryError::Conflict(Box::new(Conflict {
                         name: offer.name,
                         stored: StoredCopy {
@@ -244,15 +247,11 @@ impl Repository<'_> {
             if *form == Form::Plain {
                 self.complete_sidecar(offer.name, digest)?;
             }
-            outcome = Some((put, *form));
+            outcome = Some((put, Stored { form: *form, digest }));
         }
         // A stored file that went away between looking and comparing: somebody set it aside or pruned it.
         outcome.ok_or(RepositoryError::SourceTakenAway)
     }
-}
-
-fn sidecar_line(name: WalFileName, digest: Digest) -> String {
-    format!("{digest}  {name}\n")
 }
 
 struct Compared {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::{Form, sidecar_key, stamp_key, stored_key};
-use super::{Identity, Origin, RepositoryError};
+use super::layout::{Form, sidecar_key, sidecar_line, stamp_key, stored_key};
+use super::{Digest, Identity, Origin, RepositoryError};
 use crate::storage::{ObjectStat, Store, read_small};
 use crate::wal::WalFileName;
 
@@ -38,9 +38,12 @@ struct StoredStamp {
 /// What `.walkeep/stamps/NAME.json` says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Stamp {
-    pub(super) node: String,
+    /// Who stored the file; absent where another tool did.
+    pub(super) stored_by: Option<String>,
     machine_id: String,
     system_identifier: String,
+    /// Digest of the WAL file.
+    sha256: String,
     /// Absent where the source had not rested yet: the stamp then only tells who stored the file.
     source: Option<SourceStamp>,
     stored: StoredStamp,
@@ -56,25 +59,30 @@ impl Stamp {
         serde_json::from_slice(&bytes).ok()
     }
 
-    /// Remembers that the source's bytes are in the stored file, durably. Best effort.
+    /// Remembers that the source's bytes are in the stored file, durably, and who stored it: this node where it
+    /// is `new`, else whoever was remembered. Best effort.
     pub(super) fn write(
         store: &dyn Store,
         name: WalFileName,
-        form: Form,
+        at: Stored,
+        new: bool,
         source: SourceStamp,
         identity: Identity,
         origin: &Origin,
     ) {
-        let key = stored_key(name, form);
+        let key = stored_key(name, at.form);
         let Ok(Some(stored)) = store.stat(&key) else { return };
+        let stored = StoredStamp::of(key.as_str(), &stored);
+        let remembered = || Self::read(store, name).filter(|stamp| stamp.stored == stored)?.stored_by;
         let now_ns = origin.now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let rested_ns = now_ns.saturating_sub(Self::RESTED).as_nanos();
         let stamp = Self {
-            node: origin.node.clone(),
+            stored_by: if new { Some(origin.node.clone()) } else { remembered() },
             machine_id: origin.machine_id.clone(),
             system_identifier: identity.system_identifier.to_string(),
+            sha256: at.digest.to_string(),
             source: Some(source).filter(|source| i128::from(source.mtime_ns) <= rested_ns.cast_signed()),
-            stored: StoredStamp::of(key.as_str(), &stored),
+            stored,
         };
         if let Ok(bytes) = serde_json::to_vec(&stamp) {
             let _ = store.write_advisory(&stamp_key(name), &bytes);
@@ -108,9 +116,21 @@ impl Stamp {
         let key = stored_key(name, form);
         let untouched =
             store.stat(&key)?.is_some_and(|stat| StoredStamp::of(key.as_str(), &stat) == stamp.stored);
-        let has_digest = form != Form::Plain || store.stat(&sidecar_key(name))?.is_some();
-        Ok((untouched && has_digest).then_some(form))
+        Ok((untouched && (form != Form::Plain || stamp.agrees_with_sidecar(store, name)?)).then_some(form))
     }
+
+    fn agrees_with_sidecar(&self, store: &dyn Store, name: WalFileName) -> Result<bool, RepositoryError> {
+        let Ok(digest) = self.sha256.parse() else { return Ok(false) };
+        let line = read_small(store, &sidecar_key(name))?;
+        Ok(line.as_deref() == Some(sidecar_line(name, digest).as_bytes()))
+    }
+}
+
+/// Where a WAL file's bytes were proven to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Stored {
+    pub(super) form: Form,
+    pub(super) digest: Digest,
 }
 
 impl StoredStamp {

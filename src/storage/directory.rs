@@ -1,5 +1,6 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -74,7 +75,7 @@ impl DirectoryStore {
     fn path_in_folder(&self, key: &Key) -> Result<PathBuf, StoreError> {
         let path = self.path(key);
         if let Some(folder) = path.parent().filter(|folder| *folder != self.root) {
-            fsx::create_dir_all(folder, self.modes()?)?;
+            fsx::create_dir(folder, self.modes()?)?;
         }
         Ok(path)
     }
@@ -83,11 +84,31 @@ impl DirectoryStore {
 struct StagedFile {
     staged: Staged,
     root: PathBuf,
+    /// How many bytes were written, and how many of them the disk was told to begin with.
+    written: u64,
+    begun: u64,
+}
+
+impl StagedFile {
+    /// How much is written before the disk is told, in bytes: enough for one large transfer.
+    const WRITE_BACK_BYTES: u64 = 4 << 20;
+
+    fn begin_write_back(&mut self) {
+        if let Some(length) =
+            NonZeroU64::new(self.written - self.begun).filter(|n| n.get() >= Self::WRITE_BACK_BYTES)
+        {
+            self.staged.begin_write_back(self.begun, length);
+            self.begun = self.written;
+        }
+    }
 }
 
 impl Write for StagedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.staged.file().write(bytes)
+        let written = self.staged.file().write(bytes)?;
+        self.written += written as u64;
+        self.begin_write_back();
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -143,8 +164,16 @@ impl Store for DirectoryStore {
     }
 
     fn stage(&self, stem: &str) -> Result<Box<dyn StagedObject>, StoreError> {
-        let staged = Staged::create(&self.staging(), stem, self.modes()?)?;
-        Ok(Box::new(StagedFile { staged, root: self.root.clone() }))
+        let modes = self.modes()?;
+        let staged = match Staged::create(&self.staging(), stem, modes) {
+            // A copy of the repository may have left the empty folder out.
+            Err(error) if error.io().kind() == io::ErrorKind::NotFound => {
+                fsx::create_dir(&self.staging(), modes)?;
+                Staged::create(&self.staging(), stem, modes)?
+            }
+            other => other?,
+        };
+        Ok(Box::new(StagedFile { staged, root: self.root.clone(), written: 0, begun: 0 }))
     }
 
     fn settle(&self, key: &Key) -> Result<(), StoreError> {

@@ -61,6 +61,12 @@ impl SegmentNumber {
         self.0
     }
 
+    /// The position of its first byte; `None` past the end of the log.
+    #[must_use]
+    pub fn start(self, size: SegmentSize) -> Option<Lsn> {
+        self.0.checked_mul(size.bytes()).map(Lsn::new)
+    }
+
     /// The segment after this one; `None` past the end of the log.
     #[must_use]
     pub fn next(self) -> Option<Self> {

@@ -81,12 +81,13 @@ fn an_adopted_name_with_other_content_is_refused() {
         let scene = filled_by(tool_name);
         scene.init("zstd");
         let before = scene.snapshot("repo");
-        let other = cut_in_zeros(segment(SEGMENT), MIB / 2);
+        let mut other = segment(SEGMENT);
+        other[MIB / 2 + 100] ^= 0xFF;
         scene.offer(SEGMENT, &other);
         let file = format!("'{}{suffix}' holds other content", scene.shown(&format!("repo/{SEGMENT}")));
         let says = [
             &*file,
-            "this file is a prefix",
+            "diverged from",
             "by a tool other than walkeep",
             &sha256(&other),
             &sha256(&segment(SEGMENT)),

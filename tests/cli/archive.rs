@@ -197,6 +197,20 @@ fn a_second_call_succeeds_and_touches_nothing() {
 }
 
 #[test]
+fn a_conflict_names_the_node_that_stored_the_file_and_not_one_that_found_it() {
+    for compress in ["zstd", "none"] {
+        let scene = Scene::with_repository(compress);
+        scene.offer_segments(&[SEGMENT]);
+        scene.archive(SEGMENT).silent_success();
+        scene.call(&["archive", &format!("pg_wal/{SEGMENT}"), "--node", "node2"]).run().silent_success();
+        let mut other = segment(SEGMENT);
+        other[MIB / 2 + 100] ^= 0xFF;
+        scene.offer(SEGMENT, other);
+        scene.archive(SEGMENT).refused(1, &["by node1"]);
+    }
+}
+
+#[test]
 fn a_second_call_from_another_place_succeeds_as_well() {
     let scene = Scene::with_repository("zstd");
     scene.offer_segments(&[SEGMENT]);
@@ -244,10 +258,21 @@ fn a_stored_segment_that_was_cut_is_told_to_be_a_prefix() {
 }
 
 #[test]
-fn an_offered_segment_that_was_cut_is_told_to_be_a_prefix() {
-    let whole = segment(SEGMENT);
-    let verdict = "this file is a prefix of the stored one, up to 0/FFD80000";
-    conflict(SEGMENT, &whole, &cut_in_zeros(whole.clone(), MIB / 2), verdict);
+fn a_segment_that_ends_where_the_stored_one_goes_on_is_stored_already() {
+    // So a standby offers the last segment of a timeline that its primary stored whole.
+    for compress in ["zstd", "none"] {
+        let scene = Scene::with_repository(compress);
+        scene.store_segments(&[SEGMENT]);
+        let stored = || {
+            let mut files = scene.snapshot("repo");
+            files.retain(|file| !file.0.contains("stamps"));
+            files
+        };
+        let before = stored();
+        scene.offer(SEGMENT, cut_in_zeros(segment(SEGMENT), MIB / 2));
+        scene.archive(SEGMENT).silent_success();
+        assert!(stored() == before, "what is stored is untouched");
+    }
 }
 
 #[test]
@@ -533,6 +558,62 @@ fn a_control_file_that_is_missing_or_cut_is_refused() {
 }
 
 // ---- is it complete
+
+#[test]
+fn a_history_that_no_server_could_read_is_refused() {
+    let scene = Scene::with_repository("zstd");
+    for text in ["garbage", "2\t0/3000000\tits own\n", "1\tnowhere\treason\n"] {
+        scene.offer(HISTORY.0, text);
+        scene.archive(HISTORY.0).refused(1, &["is not what its name says"]);
+    }
+    scene.offer(HISTORY.0, "");
+    scene.archive(HISTORY.0).refused(1, &["is never empty"]);
+    assert_eq!(scene.stored(), [""; 0]);
+}
+
+#[test]
+fn a_repository_that_was_copied_without_its_empty_folders_goes_on() {
+    let scene = Scene::with_repository("none");
+    scene.store_segments(&[SEGMENTS[0]]);
+    fs::remove_dir(scene.path("repo/.walkeep/staging")).unwrap();
+    scene.store_segments(&[SEGMENTS[1]]);
+    scene.restore(SEGMENTS[1]).silent(0);
+}
+
+#[test]
+fn a_digest_that_was_lost_is_made_again_by_the_next_call() {
+    let scene = Scene::with_repository("none");
+    scene.offer_segments(&[SEGMENT]);
+    // A source that has rested is remembered, and not read again.
+    let source = fs::File::options().write(true).open(scene.path(format!("data/pg_wal/{SEGMENT}"))).unwrap();
+    source.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(60)).unwrap();
+    scene.archive(SEGMENT).silent_success();
+    let sidecar = format!("repo/{SEGMENT}.sha256");
+    let digest = scene.read(&sidecar);
+    for lost in [&b""[..], b"0000", &digest[1..]] {
+        scene.write(&sidecar, lost);
+        scene.archive(SEGMENT).silent_success();
+        assert!(scene.read(&sidecar) == digest);
+    }
+    scene.remove(&sidecar);
+    scene.archive(SEGMENT).silent_success();
+    assert!(scene.read(&sidecar) == digest);
+}
+
+#[test]
+fn a_stored_file_of_a_time_that_no_calendar_has_is_told_like_any_other() {
+    let scene = Scene::with_repository("zstd");
+    scene.store_segments(&[SEGMENT]);
+    let stored = fs::File::options().write(true).open(scene.path(format!("repo/{SEGMENT}.zst"))).unwrap();
+    let years = std::time::Duration::from_secs(10_000 * 366 * 86_400);
+    let absurd = std::time::SystemTime::UNIX_EPOCH + years;
+    // A file system that cannot hold such a time cuts it.
+    stored.set_modified(absurd).unwrap();
+    let mut other = segment(SEGMENT);
+    other[MIB / 2 + 100] ^= 0xFF;
+    scene.offer(SEGMENT, other);
+    scene.archive(SEGMENT).refused(1, &["holds other content", "diverged"]);
+}
 
 #[test]
 fn the_open_tail_is_never_stored() {

@@ -93,7 +93,7 @@ fn of_two_same_contents_both_succeed() {
 /// Publishes a plain file as any writer into an adopted archive does that keeps to the rules: it looks and links
 /// under the lock. Returns whether the name was free.
 fn publish_plain(scene: &Scene, name: &str, bytes: &[u8]) -> bool {
-    let staged = scene.write(format!("elsewhere/{name}"), bytes);
+    let staged = scene.write(format!("repo/.walkeep/{name}.other"), bytes);
     let lock =
         File::options().create(true).append(true).open(scene.path("repo/.walkeep/publish.lock")).unwrap();
     lock.lock().unwrap();
@@ -144,7 +144,7 @@ fn of_two_first_archives_one_binds_the_repository_and_the_other_is_refused() {
         let outcomes = at_once(&scene, names);
         let bound: serde_json::Value =
             serde_json::from_slice(&scene.read("repo/.walkeep/identity.json")).unwrap();
-        let winner = usize::from(bound["system_identifier"] == OTHER_SYSTEM.to_string());
+        let winner = usize::from(bound["system_identifier"] == *OTHER_SYSTEM.to_string());
         for (at, outcome) in outcomes.into_iter().enumerate() {
             if at == winner {
                 outcome.silent_success();

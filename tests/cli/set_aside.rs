@@ -20,7 +20,9 @@ fn a_stored_file_is_moved_with_its_reason_and_its_name_is_free_again() {
         let scene = Scene::with_repository(compress);
         scene.store(SEGMENT, cut_in_zeros(segment(SEGMENT), MIB / 2));
         scene.offer_segments(&[SEGMENT]);
-        scene.archive(SEGMENT).refused(1, &[&format!("'walkeep set-aside {SEGMENT} --reason TEXT'")]);
+        scene
+            .archive(SEGMENT)
+            .refused(1, &[&format!("'walkeep set-aside {SEGMENT} --repo DIR --reason TEXT'")]);
 
         let moved = scene.read(format!("repo/{SEGMENT}{suffix}"));
         let report = set_aside(&scene, SEGMENT).prints(&[&format!("'{SEGMENT}' is set aside; it lies at '")]);

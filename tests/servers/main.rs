@@ -1,0 +1,42 @@
+//! Promises kept on real servers: PostgreSQL 12, 15 and 18, and 12 in the shape of KingbaseES.
+//!
+//! `sh tests/run.sh --setup` brings the servers; a test that misses one fails.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
+    clippy::disallowed_methods
+)]
+
+/// Makes each promise, a function of a product, a test on every server of the matrix.
+macro_rules! on_every_server {
+    ($($promise:ident),+ $(,)?) => {
+        on_every_server!(@ postgresql_12, POSTGRESQL_12, $($promise),+);
+        on_every_server!(@ postgresql_15, POSTGRESQL_15, $($promise),+);
+        on_every_server!(@ postgresql_18, POSTGRESQL_18, $($promise),+);
+        on_every_server!(@ kingbase_shape, KINGBASE_SHAPE, $($promise),+);
+    };
+    (@ $server:ident, $product:ident, $($promise:ident),+) => {
+        mod $server {
+            $(#[test]
+            fn $promise() {
+                super::$promise(crate::support::product::$product);
+            })+
+        }
+    };
+}
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod archiving;
+mod broken_repository;
+mod environment;
+mod incidents;
+mod killed_archive_calls;
+mod rewind;
+mod segment_sizes;
+mod standby;
+mod stopped_kingbase;

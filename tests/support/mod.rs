@@ -1,0 +1,28 @@
+//! What tests on real servers stand on: a scratch directory, servers in it, load on them, and a repository.
+//!
+//! Nothing here sleeps to synchronise: whatever is awaited is polled for, with a bound (`wait_until`).
+
+pub mod load;
+pub mod node;
+pub mod product;
+pub mod repository;
+pub mod scratch;
+
+use std::time::{Duration, Instant};
+
+/// How long anything that is awaited may take on a slow and busy machine, before it counts as never happening.
+const BOUND: Duration = Duration::from_secs(120);
+
+/// Between two looks: looking costs a process, and two cores have other work.
+const LONGEST_PAUSE: Duration = Duration::from_millis(80);
+
+/// Polls until the condition holds; panics with `what` when it never does.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    let mut pause = Duration::from_millis(5);
+    while !holds() {
+        assert!(started.elapsed() < BOUND, "waited {} s in vain until {what}", BOUND.as_secs());
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
