@@ -357,6 +357,30 @@ fn a_damaged_stored_form_is_never_delivered() {
 }
 
 #[test]
+fn whatever_bit_flips_only_the_right_bytes_are_delivered() {
+    let scene = Scene::with_repository("zstd");
+    scene.store_segments(&[SEGMENT]);
+    let whole = stored_zst(&scene);
+    // All of zstd's frame header, and a bit here and there.
+    let places = (0..8).chain(1024..1040).chain((1040..whole.len()).step_by(9973));
+    for at in places {
+        for bit in [0, 4, 7] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << bit;
+            scene.write(format!("repo/{SEGMENT}.zst"), bytes);
+            match (scene.restore(SEGMENT), scene.delivered()) {
+                (Outcome { code: Some(255), .. }, None) => {}
+                (Outcome { code: Some(0), .. }, Some(bytes)) => {
+                    assert!(bytes == segment(SEGMENT), "byte {at}, bit {bit}");
+                    scene.remove("data/pg_wal/RECOVERYXLOG");
+                }
+                (outcome, _) => panic!("byte {at}, bit {bit}: {outcome:#?}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn a_stored_file_under_another_name_is_never_delivered() {
     let scene = Scene::with_repository("zstd");
     scene.store_segments(&[SEGMENT]);
