@@ -155,28 +155,44 @@ impl Cluster {
         ArchiveStatus::new(self.wal_directory.join(ArchiveStatus::DIRECTORY_NAME))
     }
 
-    /// Whether the server has finished a segment in the WAL directory: it has a status, or the segment after
-    /// it was begun on the same timeline. A name that no segment of this size bears is never complete.
+    /// Whether the server has finished a segment in the WAL directory.
     pub fn is_complete(&self, name: SegmentName, size: SegmentSize) -> Result<bool, ClusterError> {
-        if self.archive_status().status_of(WalFileName::Segment(name))?.is_some() {
-            return Ok(true);
-        }
-        let next = name.number(size).and_then(|number| number.next());
-        match next.and_then(|next| SegmentName::new(name.timeline(), next, size)) {
-            Some(next) => self.is_begun(next, size),
-            None => Ok(false),
-        }
+        is_complete_in(&self.wal_directory, name, size)
     }
+}
 
-    /// Whether a segment is there with a first page of its own; a recycled file, made ready for later, still
-    /// has the page address of the segment that it was.
-    fn is_begun(&self, name: SegmentName, size: SegmentSize) -> Result<bool, ClusterError> {
-        let path = self.wal_directory.join(name.to_string());
-        match read_at_most(&path, FIRST_PAGE_START_BYTES) {
-            Ok(bytes) => Ok(starts_segment(Fields(&bytes), name, size)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(source) => Err(ClusterError::Unreadable { path, source }),
-        }
+/// Whether a directory is a server's WAL directory, by its status files' place: also one that was moved to
+/// another disk, and called by its real path from somewhere else, so that nothing leads to its cluster.
+pub fn is_wal_directory(dir: &Path) -> Result<bool, ClusterError> {
+    layout::is_there(&dir.join(ArchiveStatus::DIRECTORY_NAME), std::fs::Metadata::is_dir)
+}
+
+/// Whether the server has finished a segment in a WAL directory: it has a status, or the segment after it was
+/// begun on the same timeline. A name that no segment of this size bears is never complete.
+pub fn is_complete_in(
+    wal_directory: &Path,
+    name: SegmentName,
+    size: SegmentSize,
+) -> Result<bool, ClusterError> {
+    let status = ArchiveStatus::new(wal_directory.join(ArchiveStatus::DIRECTORY_NAME));
+    if status.status_of(WalFileName::Segment(name))?.is_some() {
+        return Ok(true);
+    }
+    let next = name.number(size).and_then(|number| number.next());
+    match next.and_then(|next| SegmentName::new(name.timeline(), next, size)) {
+        Some(next) => is_begun_in(wal_directory, next, size),
+        None => Ok(false),
+    }
+}
+
+/// Whether a segment is there with a first page of its own; a recycled file, made ready for later, still has
+/// the page address of the segment that it was.
+fn is_begun_in(wal_directory: &Path, name: SegmentName, size: SegmentSize) -> Result<bool, ClusterError> {
+    let path = wal_directory.join(name.to_string());
+    match read_at_most(&path, FIRST_PAGE_START_BYTES) {
+        Ok(bytes) => Ok(starts_segment(Fields(&bytes), name, size)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(ClusterError::Unreadable { path, source }),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::source::{SourceFile, stamp_at};
 use super::{ForeignOwner, Hint};
-use crate::cluster::{Cluster, ClusterError, ControlFile};
+use crate::cluster::{Cluster, ClusterError, ControlFile, is_complete_in, is_wal_directory};
 use crate::fsx::{PathError, foreign_owner};
 use crate::repository::{Identity, Offer, Origin, Put, Repository, RepositoryError, Source, header_agrees};
 use crate::storage::{Store, StoreError};
@@ -159,8 +159,8 @@ pub fn archive(request: &ArchiveRequest<'_>) -> Result<ArchiveReport, ArchiveErr
     let cluster = request.data_directory.as_deref().map(Cluster::find).transpose()?;
     let control = cluster.as_ref().map(Cluster::control_file).transpose()?;
     let identity = prove(request, name, &source, control.as_ref(), repository.identity())?;
-    if let (Some(cluster), WalFileName::Segment(segment)) = (&cluster, name) {
-        refuse_open_tail(cluster, &request.wal_path, segment, identity.segment_size)?;
+    if let WalFileName::Segment(segment) = name {
+        refuse_open_tail(&request.wal_path, segment, identity.segment_size)?;
     }
     refuse_low_space(&repository, source.stamp().size, request.min_free_bytes)?;
     repository.bind(identity, cluster.as_ref().map(|cluster| cluster.dialect().key()), request.origin)?;
@@ -235,21 +235,20 @@ fn prove(
 }
 
 /// The segment that the server is still writing is never stored under its name, whoever asks.
-fn refuse_open_tail(
-    cluster: &Cluster,
-    path: &Path,
-    segment: SegmentName,
-    size: SegmentSize,
-) -> Result<(), ArchiveError> {
-    let lies_there = |path: &Path| path.parent() == Some(cluster.wal_directory());
-    let named_there = path.parent().and_then(|folder| folder.canonicalize().ok());
-    // A link elsewhere to a file there is that file.
-    let in_wal_directory = named_there.is_some_and(|folder| folder == cluster.wal_directory())
-        || path.canonicalize().is_ok_and(|real| lies_there(&real));
-    if in_wal_directory && !cluster.is_complete(segment, size)? {
-        return Err(ArchiveError::NotComplete);
+fn refuse_open_tail(path: &Path, segment: SegmentName, size: SegmentSize) -> Result<(), ArchiveError> {
+    let named_in = path.parent().map(Path::to_owned);
+    // A link elsewhere to a file in a WAL directory is that file.
+    let lies_in = path.canonicalize().ok().and_then(|real| real.parent().map(Path::to_owned));
+    let mut in_wal_directory = false;
+    for folder in [named_in, lies_in].into_iter().flatten() {
+        if is_wal_directory(&folder)? {
+            if is_complete_in(&folder, segment, size)? {
+                return Ok(());
+            }
+            in_wal_directory = true;
+        }
     }
-    Ok(())
+    if in_wal_directory { Err(ArchiveError::NotComplete) } else { Ok(()) }
 }
 
 fn refuse_low_space(repository: &Repository<'_>, bytes: u64, min_free: u64) -> Result<(), ArchiveError> {

@@ -647,8 +647,14 @@ fn the_open_tail_is_known_through_links() {
     fs::rename(scene.path("data/pg_wal"), scene.path("moved")).unwrap();
     symlink(scene.path("moved"), scene.path("data/pg_wal")).unwrap();
     offer_is_refused(&scene, SEGMENT, &["the segment is not complete"]);
-    let call = scene.call(&["archive"]).arg(scene.path("moved").join(SEGMENT));
-    refused_unchanged(&scene, call, &["the segment is not complete"]);
+    // From elsewhere nothing tells whose it is.
+    for cwd in ["data", "elsewhere"] {
+        let call = scene.call(&["archive"]).arg(scene.path("moved").join(SEGMENT)).cwd(scene.path(cwd));
+        refused_unchanged(&scene, call, &["the segment is not complete"]);
+    }
+    scene.write(format!("moved/archive_status/{SEGMENT}.ready"), "");
+    let call = scene.call(&["archive"]).arg(scene.path("moved").join(SEGMENT)).cwd(scene.path("elsewhere"));
+    call.run().silent_success();
 }
 
 #[test]
