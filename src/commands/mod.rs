@@ -5,6 +5,7 @@ mod archive;
 mod hint;
 mod init;
 mod inspect;
+mod observer;
 mod restore;
 mod set_aside;
 mod source;
@@ -16,6 +17,7 @@ pub use inspect::{
     Content, DigestSource, Fault, InspectError, InspectRequest, Inspection, SegmentFacts, Stored, ToldDigest,
     inspect,
 };
+pub use observer::{Observer, Progress, Unobserved};
 pub use restore::{
     Answer, Clock, OnError, RestoreError, RestoreFailure, RestoreReport, RestoreRequest, answer_on_failure,
     restore,
