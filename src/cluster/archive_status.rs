@@ -1,5 +1,5 @@
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::ClusterError;
 use crate::wal::WalFileName;
@@ -46,6 +46,12 @@ impl ArchiveStatus {
             }
         }
         Ok(None)
+    }
+
+    /// The directory that they lie in.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Where a WAL file's status file lies, whether it is there or not.

@@ -2,6 +2,7 @@
 //! codes, no clock and no environment: what a verb needs to know comes in as its request.
 
 mod archive;
+mod gate;
 mod hint;
 mod init;
 mod inspect;
@@ -9,8 +10,10 @@ mod observer;
 mod restore;
 mod set_aside;
 mod source;
+mod survey;
 
 pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
+pub use gate::{GateReport, GateRequest, gate, gate_wait};
 pub use hint::Hint;
 pub use init::{InitError, InitReport, InitRequest, init};
 pub use inspect::{

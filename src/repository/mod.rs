@@ -12,6 +12,7 @@ mod layout;
 mod put;
 mod stamp;
 
+use std::path::Path;
 use std::time::SystemTime;
 
 pub use conflict::{Conflict, StoredCopy};
@@ -154,6 +155,22 @@ impl<'s> Repository<'s> {
         self.store.location()
     }
 
+    /// Whether this user may store in it, as far as that can be told without writing.
+    ///
+    /// # Errors
+    /// When he may not, or it cannot be told.
+    pub fn check_writable(&self) -> Result<(), RepositoryError> {
+        Ok(self.store.check_writable()?)
+    }
+
+    /// Whether it lies on the file system of a path.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn shares_file_system_with(&self, path: &Path) -> Result<bool, RepositoryError> {
+        Ok(self.store.shares_file_system_with(path)?)
+    }
+
     /// Bytes that may still be stored.
     ///
     /// # Errors
@@ -203,6 +220,16 @@ impl<'s> Repository<'s> {
         let mut files: Vec<_> = objects.filter_map(|listed| parse_stored(&listed.name)).collect();
         files.sort_unstable();
         Ok(files)
+    }
+
+    /// The name of every WAL file that is stored, sorted, each once.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    pub fn names(&self) -> Result<Vec<WalFileName>, RepositoryError> {
+        let mut names: Vec<WalFileName> = self.list()?.into_iter().map(|(name, _)| name).collect();
+        names.dedup();
+        Ok(names)
     }
 
     /// The earliest stored segment of the same timeline that lies behind the given one.

@@ -152,7 +152,8 @@ fn near(text: &str) -> String {
 
 impl FaultKind {
     /// Whether settings may be made that were not seen.
-    const fn hides_settings(&self) -> bool {
+    #[must_use]
+    pub const fn hides_settings(&self) -> bool {
         match self {
             Self::Syntax { .. }
             | Self::TooManySyntaxErrors
