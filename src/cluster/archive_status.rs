@@ -1,5 +1,5 @@
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::ClusterError;
 use crate::wal::WalFileName;
@@ -46,6 +46,17 @@ impl ArchiveStatus {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a WAL file waits to be archived.
+    pub fn is_pending(&self, name: WalFileName) -> Result<bool, ClusterError> {
+        self.has(name, Status::Ready)
+    }
+
+    /// Where the status files lie.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Where a WAL file's status file lies, whether it is there or not.
