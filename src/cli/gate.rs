@@ -6,7 +6,7 @@ use super::deadline::{Unfinished, within};
 use super::now::{SystemClock, now};
 use super::settings::Settings;
 use super::stderr::{Stderr, print};
-use crate::commands::{GateReport, GateRequest, Hint, gate, gate_wait};
+use crate::commands::{GateReport, GateRequest, gate, gate_wait};
 use crate::health::{Policy, Verdict};
 use crate::output::{
     Failure, GATE_UNKNOWN_REPMGR, ProgressDisplay, gate_json, gate_nagios, gate_repmgr, gate_text,

@@ -1,4 +1,4 @@
-use super::args::{OutputFormat, SetAsideArgs};
+use super::args::SetAsideArgs;
 use super::now::origin;
 use super::settings::Settings;
 use super::stderr::{Stderr, print_report};

@@ -48,7 +48,12 @@ impl ArchiveStatus {
         Ok(None)
     }
 
-    /// The directory that they lie in.
+    /// Whether a WAL file waits to be archived.
+    pub fn is_pending(&self, name: WalFileName) -> Result<bool, ClusterError> {
+        self.has(name, Status::Ready)
+    }
+
+    /// Where the status files lie.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory

@@ -2,6 +2,7 @@
 //! product, where its WAL is) and what its binary files say.
 
 mod archive_status;
+mod backlog;
 mod control_file;
 mod dialect;
 mod fields;
@@ -18,10 +19,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::fsx::PathError;
 use crate::wal::{SegmentName, SegmentSize, Timeline, WalFileName};
 use fields::Fields;
 
 pub use archive_status::{ArchiveStatus, Status};
+pub use backlog::{Backlog, Head, LastDone, Pace, Strangers};
 pub use control_file::{ClusterState, ControlFile, ControlFileError, WalLevel};
 pub use dialect::Dialect;
 pub use layout::LayoutFault;
@@ -65,6 +68,13 @@ pub enum ClusterError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl From<PathError> for ClusterError {
+    fn from(error: PathError) -> Self {
+        let (path, source) = error.into_parts();
+        Self::Unreadable { path, source }
+    }
 }
 
 impl Cluster {
@@ -156,6 +166,11 @@ impl Cluster {
     #[must_use]
     pub fn archive_status(&self) -> ArchiveStatus {
         ArchiveStatus::new(self.wal_directory.join(ArchiveStatus::DIRECTORY_NAME))
+    }
+
+    /// The queue of the cluster's archiver, as it is now.
+    pub fn backlog(&self) -> Result<Backlog, ClusterError> {
+        Backlog::read(&self.wal_directory, &self.archive_status())
     }
 
     /// Whether the server has finished a segment in the WAL directory.

@@ -22,6 +22,12 @@ impl PathError {
         &self.source
     }
 
+    /// The file that it happened to, and what the operating system answered.
+    #[must_use]
+    pub fn into_parts(self) -> (PathBuf, io::Error) {
+        (self.path, self.source)
+    }
+
     /// The file that it happened to.
     #[must_use]
     pub fn path(&self) -> &Path {

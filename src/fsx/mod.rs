@@ -5,6 +5,7 @@ mod delivery;
 mod durable;
 mod error;
 mod lock;
+mod names;
 mod owner;
 mod space;
 
@@ -15,5 +16,6 @@ pub use durable::{
 };
 pub use error::{AtPath, PathError};
 pub use lock::{LockGuard, lock_exclusive};
+pub use names::{NameKind, for_each_name};
 pub use owner::{foreign_owner, is_superuser};
 pub use space::free_bytes;

@@ -30,7 +30,9 @@ impl Wake {
     pub fn on(directories: &[&Path]) -> Self {
         let (sender, events) = channel();
         let keep_open = sender.clone();
-        let wake = move |_| drop(sender.send(()));
+        let wake = move |_| {
+            let _ = sender.send(());
+        };
         let watcher = notify::recommended_watcher(wake).ok().map(|mut watcher: RecommendedWatcher| {
             for directory in directories {
                 let _ = watcher.watch(directory, RecursiveMode::NonRecursive);

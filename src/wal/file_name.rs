@@ -59,6 +59,20 @@ impl WalFileName {
         }
     }
 
+    /// What the servers sort by when they choose what to archive next: histories before all else, and then the
+    /// order of the names as text (`ready_file_comparator` in postmaster/pgarch.c; histories first since the
+    /// minor versions of February 2019).
+    #[must_use]
+    pub fn archive_order(self) -> impl Ord + Copy {
+        const HALF: u64 = 1 << 32;
+        match self {
+            Self::TimelineHistory(timeline) => (None, u64::from(timeline.get())),
+            Self::Segment(name) => (Some(name), 0),
+            Self::BackupHistory(name, offset) => (Some(name), 1 + u64::from(offset)),
+            Self::Partial(name) => (Some(name), 1 + HALF),
+        }
+    }
+
     /// Whether the file is made of WAL pages, and so as long as a segment: segments and partial ones.
     #[must_use]
     pub const fn is_pages(self) -> bool {
@@ -142,6 +156,16 @@ mod tests {
             } else {
                 prop_assert!(text.starts_with("00000000"));
             }
+        }
+
+        #[test]
+        fn the_order_of_archiving_is_that_of_the_servers(names in proptest::collection::vec("0000000[12]0000000[01]0000000[1-3](|\\.partial|\\.0000000[0-9A-F]\\.backup)|0000000[1-9A]\\.history", 0..40)) {
+            let mut ours: Vec<WalFileName> = names.iter().map(|name| name.parse().unwrap()).collect();
+            ours.sort_unstable_by_key(|name| name.archive_order());
+            // pgarch.c: histories first, then strcmp().
+            let mut theirs = names;
+            theirs.sort_by_key(|name| (!name.ends_with(".history"), name.clone()));
+            prop_assert_eq!(ours.iter().map(ToString::to_string).collect::<Vec<_>>(), theirs);
         }
 
         #[test]
