@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::cluster::{self, Backlog, Cluster, ClusterError, ControlFile};
+use crate::cluster::{self, Backlog, Cluster, ClusterError, ClusterState, ControlFile, Role};
 use crate::health::{
     ArchiveMode, BacklogFacts, ClusterFacts, Facts, Head, Pace, RepositoryState, RunState, Unknown,
 };
@@ -115,7 +115,7 @@ fn cluster_facts(cluster: &Cluster, control: &ControlFile) -> Result<ClusterFact
     let redo_segment = crate::wal::SegmentName::new(control.timeline, number, control.segment_size)
         .ok_or_else(|| Unknown("the control file's redo position is in no segment".to_owned()))?;
     let recovery = cluster.recovery().map_err(|error| unknown(&error))?;
-    let run_state = RunState::Primary;
+    let run_state = cluster.run_state().map_err(|error| unknown(&error))?;
     Ok(ClusterFacts {
         product: cluster.dialect().product,
         version: cluster.version().to_owned(),
@@ -125,7 +125,7 @@ fn cluster_facts(cluster: &Cluster, control: &ControlFile) -> Result<ClusterFact
         redo: control.redo,
         redo_segment,
         segment_bytes: control.segment_size.bytes(),
-        run_state,
+        run_state: run_state_of(run_state, control.state),
         is_standby: recovery != cluster::Recovery::None,
     })
 }
@@ -145,5 +145,21 @@ fn backlog_facts(backlog: &Backlog, control: Option<&ControlFile>) -> BacklogFac
         pace: backlog.pace.map(|pace| Pace { files: pace.files, over: pace.over }),
         orphans: backlog.orphans.len() as u64,
         ..BacklogFacts::default()
+    }
+}
+
+const fn run_state_of(state: cluster::RunState, told: ClusterState) -> RunState {
+    match state {
+        cluster::RunState::Running { role: Role::Primary, .. } => RunState::Primary,
+        cluster::RunState::Running { role: Role::Standby, .. } => RunState::Standby,
+        cluster::RunState::Running { role: Role::Recovering, .. } => RunState::Recovering,
+        cluster::RunState::Starting { .. }
+        | cluster::RunState::Stopping { .. }
+        | cluster::RunState::Standalone { .. } => RunState::InTransition,
+        cluster::RunState::Stopped if matches!(told, ClusterState::ShutDownInRecovery) => {
+            RunState::StoppedInRecovery
+        }
+        cluster::RunState::Stopped => RunState::Stopped,
+        cluster::RunState::Crashed => RunState::Crashed,
     }
 }
