@@ -40,5 +40,6 @@ mod rewind;
 mod run_state;
 mod segment_sizes;
 mod server_config;
+mod slots;
 mod standby;
 mod stopped_kingbase;
