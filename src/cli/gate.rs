@@ -97,7 +97,10 @@ fn policy(args: &GateArgs, settings: &Settings) -> Result<Policy, BadThresholds>
     Ok(Policy {
         warning,
         critical,
-        stuck_after: args.stuck_after.or(settings.gate_stuck_after).map_or(Policy::STUCK_AFTER, |time| time.0),
+        stuck_after: args
+            .stuck_after
+            .or(settings.gate_stuck_after)
+            .map_or(Policy::STUCK_AFTER, |time| time.0),
         min_free_bytes: args.min_free.or(settings.min_free).map_or(0, |size| size.0),
         count_only: args.count_only,
         is_final: args.is_final,

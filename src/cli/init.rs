@@ -33,7 +33,11 @@ pub(super) fn run(args: &InitArgs, settings: &Settings, err: Stderr) -> u8 {
         Err(error) => failed(&error, error.hint(), 1),
         Ok(report) => {
             let program = std::env::current_exe().unwrap_or_else(|_| "walkeep".into());
-            let printed = print_report(settings.output, || init_text(&report, &program), || init_json(&report, &program));
+            let printed = print_report(
+                settings.output,
+                || init_text(&report, &program),
+                || init_json(&report, &program),
+            );
             u8::from(!printed)
         }
     }

@@ -13,7 +13,8 @@ pub(super) fn run(args: &InspectArgs, settings: &Settings, err: Stderr) -> u8 {
             1
         }
         Ok(inspection) => {
-            let printed = print_report(settings.output, || inspect_text(&inspection), || inspect_json(&inspection));
+            let printed =
+                print_report(settings.output, || inspect_text(&inspection), || inspect_json(&inspection));
             u8::from(!printed || !inspection.is_sound())
         }
     }

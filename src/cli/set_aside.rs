@@ -24,7 +24,8 @@ pub(super) fn run(args: &SetAsideArgs, settings: &Settings, err: Stderr) -> u8 {
     match set_aside(&request) {
         Err(error) => failed(&error, error.hint(), 1),
         Ok(report) => {
-            let printed = print_report(settings.output, || set_aside_text(&report), || set_aside_json(&report));
+            let printed =
+                print_report(settings.output, || set_aside_text(&report), || set_aside_json(&report));
             u8::from(!printed)
         }
     }

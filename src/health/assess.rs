@@ -154,6 +154,9 @@ impl Findings {
                     Problem::RepositoryOfAnotherCluster { location, repository, cluster },
                 );
             }
+            RepositoryState::NotJudged { reason, .. } => {
+                self.not_known("the state of the repository", reason)
+            }
             RepositoryState::Usable(repository) => self.usable_repository(facts, repository, policy),
         }
     }
@@ -215,7 +218,9 @@ impl Findings {
                     Verdict::Critical,
                     Problem::HeadConflict { head: head.name, detail: detail.clone() },
                 ),
-                HeadInRepository::Unknown(reason) => self.not_known("what is stored of the queue's head", reason),
+                HeadInRepository::Unknown(reason) => {
+                    self.not_known("what is stored of the queue's head", reason)
+                }
             }
         }
         let for_so_long = stands_still_for(facts.now, backlog);
@@ -248,13 +253,14 @@ impl Findings {
         let repository = match &facts.repository {
             RepositoryState::Usable(repository) => repository,
             RepositoryState::NotNamed => return self.not_known("the repository", "none is named"),
-            RepositoryState::Unusable { .. } | RepositoryState::OfAnotherCluster { .. } => return,
+            RepositoryState::Unusable { .. }
+            | RepositoryState::OfAnotherCluster { .. }
+            | RepositoryState::NotJudged { .. } => return,
         };
         let Ok(cluster) = &facts.cluster else { return };
         if let Some(reason) = end_is_not_proven(cluster, repository) {
             self.add(Verdict::Critical, Problem::EndNotProven(reason.to_owned()));
-        }
-        if !repository.missing_before_end.is_empty() {
+        } else if !repository.missing_before_end.is_empty() {
             self.add(Verdict::Critical, Problem::MissingBeforeEnd(repository.missing_before_end.clone()));
         }
     }
@@ -265,13 +271,16 @@ impl Findings {
 const FIRST_RECORD_BYTES: u64 = 0x28;
 
 fn end_is_not_proven(cluster: &ClusterFacts, repository: &RepositoryFacts) -> Option<&'static str> {
-    let begins_its_segment = cluster.redo.get().checked_rem(cluster.segment_bytes) == Some(FIRST_RECORD_BYTES);
+    let begins_its_segment =
+        cluster.redo.get().checked_rem(cluster.segment_bytes) == Some(FIRST_RECORD_BYTES);
     match cluster.run_state {
         RunState::Primary | RunState::Standby | RunState::Recovering | RunState::InTransition => {
             Some("a server runs in the data directory")
         }
         RunState::Crashed => Some("the server was not shut down"),
-        RunState::StoppedInRecovery => Some("the node is a standby, whose WAL ends where its primary's went on"),
+        RunState::StoppedInRecovery => {
+            Some("the node is a standby, whose WAL ends where its primary's went on")
+        }
         RunState::Stopped if cluster.checkpoint != cluster.redo || !begins_its_segment => {
             Some("its last checkpoint does not begin a segment: the server did not switch to a new one first")
         }

@@ -244,6 +244,13 @@ pub enum RepositoryState {
         /// Who asks.
         cluster: SystemIdentifier,
     },
+    /// It is there, and cannot be held against its cluster.
+    NotJudged {
+        /// Where it lies.
+        location: String,
+        /// Why, as a sentence without its stop.
+        reason: String,
+    },
     /// It can be read.
     Usable(RepositoryFacts),
 }

@@ -251,7 +251,10 @@ impl fmt::Display for Problem {
                 others.iter().try_for_each(|name| write!(f, "; lost: {name}"))
             }
             Self::OrphansStored { files } => {
-                write!(f, "{files} pending files are gone from the WAL directory; the repository has them all")
+                write!(
+                    f,
+                    "{files} pending files are gone from the WAL directory; the repository has them all"
+                )
             }
             Self::Stuck { head, for_so_long } => {
                 write!(f, "the head of the queue, {head}, has not moved for {}", spoken(*for_so_long))
@@ -261,7 +264,12 @@ impl fmt::Display for Problem {
             }
             Self::ArchiveModeOff(source) => write!(f, "archive_mode is off{}", at(source.as_ref())),
             Self::NoArchiveCommand { at: source, mode_at } => {
-                write!(f, "archive_mode is on{} and archive_command is empty{}", at(mode_at.as_ref()), at(source.as_ref()))
+                write!(
+                    f,
+                    "archive_mode is on{} and archive_command is empty{}",
+                    at(mode_at.as_ref()),
+                    at(source.as_ref())
+                )
             }
             Self::NoOpCommand { command, at: source } => {
                 write!(f, "archive_command = '{command}' archives nothing{}", at(source.as_ref()))
@@ -281,22 +289,37 @@ impl fmt::Display for Problem {
             Self::LibraryAndCommand { library, at: source } => {
                 write!(f, "archive_library = '{library}' ({source}) and archive_command are both set")
             }
-            Self::Config(ConfigFault { file, line: Some(line), what, .. }) => write!(f, "{file}:{line}: {what}"),
+            Self::Config(ConfigFault { file, line: Some(line), what, .. }) => {
+                write!(f, "{file}:{line}: {what}")
+            }
             Self::Config(ConfigFault { file, line: None, what, .. }) => write!(f, "{file}: {what}"),
             Self::RepositoryUnusable { location, reason } => {
                 write!(f, "the repository '{location}' cannot be used: {reason}")
             }
             Self::RepositoryOfAnotherCluster { location, repository, cluster } => {
-                write!(f, "the repository '{location}' belongs to system identifier {repository}, this is {cluster}")
+                write!(
+                    f,
+                    "the repository '{location}' belongs to system identifier {repository}, this is {cluster}"
+                )
             }
             Self::RepositoryUnwritable { location, reason } => {
                 write!(f, "nothing can be stored in the repository '{location}': {reason}")
             }
             Self::LowSpace { free_bytes, min_free_bytes } => {
-                write!(f, "the repository has {} free, and {} are to stay free", size(*free_bytes), size(*min_free_bytes))
+                write!(
+                    f,
+                    "the repository has {} free, and {} are to stay free",
+                    size(*free_bytes),
+                    size(*min_free_bytes)
+                )
             }
             Self::TooSmallForBacklog { free_bytes, pending_bytes } => {
-                write!(f, "the repository has {} free, and up to {} are pending", size(*free_bytes), size(*pending_bytes))
+                write!(
+                    f,
+                    "the repository has {} free, and up to {} are pending",
+                    size(*free_bytes),
+                    size(*pending_bytes)
+                )
             }
             Self::SharedFileSystem { location } => {
                 write!(f, "the repository '{location}' lies on the file system of the cluster")
@@ -377,13 +400,17 @@ impl Problem {
                 "Their WAL was deleted before it was archived: unless an archive has it, no recovery can cross that \
                  range. No repository was named to look there."
             }
-            Self::OrphansStored { .. } => "Nothing is lost; a server up to 11 tries to archive them for ever.",
+            Self::OrphansStored { .. } => {
+                "Nothing is lost; a server up to 11 tries to archive them for ever."
+            }
             Self::Stuck { .. } => "The archiver fails or hangs; the server's log says why.",
             Self::HeadConflict { .. } => {
                 "Another server stores into this repository: two primaries on one timeline, or a copy of the cluster."
             }
             Self::ArchiveModeOff(_) => "Nothing is archived.",
-            Self::NoArchiveCommand { .. } => "Every finished segment becomes pending, and nothing archives it.",
+            Self::NoArchiveCommand { .. } => {
+                "Every finished segment becomes pending, and nothing archives it."
+            }
             Self::NoOpCommand { .. } => "The server deletes WAL that was never archived.",
             Self::FailingCommand { .. } => "Everything stays pending until the disk is full.",
             Self::CopyCommand { .. } => {
@@ -405,10 +432,14 @@ impl Problem {
                 "One disk that fails takes both, and a full archive stops the server."
             }
             Self::Gaps(_) => "No recovery from the newest base backup can cross them.",
-            Self::Unqueued(_) => "The server will queue them at a later checkpoint; until then nobody archives them.",
+            Self::Unqueued(_) => {
+                "The server will queue them at a later checkpoint; until then nobody archives them."
+            }
             Self::InactiveSlot { .. } => "The server keeps that WAL until the slot moves or is dropped.",
             Self::LostSlot { .. } => "Its consumer cannot go on from it.",
-            Self::EndNotProven(_) => "Whether everything that the node wrote is archived cannot be told from its files.",
+            Self::EndNotProven(_) => {
+                "Whether everything that the node wrote is archived cannot be told from its files."
+            }
             Self::MissingBeforeEnd(_) => "They exist on this node only.",
             Self::Config(_)
             | Self::RepositoryUnusable { .. }
@@ -432,7 +463,9 @@ impl Problem {
                  walkeep drain --acknowledge-lost FROM..TO --reason TEXT, and then a new base backup is due."
             }
             Self::OrphansStored { .. } => "walkeep drain --mark-done settles them.",
-            Self::Stuck { .. } => "Read the archiver's messages in the server's log; walkeep doctor checks the rest.",
+            Self::Stuck { .. } => {
+                "Read the archiver's messages in the server's log; walkeep doctor checks the rest."
+            }
             Self::HeadConflict { .. } => {
                 "Find out which server is the right one before anything else; walkeep verify -D compares, walkeep \
                  set-aside takes a stored file away."
@@ -459,8 +492,12 @@ impl Problem {
                  a new base backup is due."
             }
             Self::InactiveSlot { .. } => "Start its consumer, or drop the slot if nobody needs it.",
-            Self::LostSlot { .. } => "Rebuild its consumer, or let it catch up by restore_command; drop the slot.",
-            Self::EndNotProven(_) => "Start the node and shut it down again (fast), or compare with the standby.",
+            Self::LostSlot { .. } => {
+                "Rebuild its consumer, or let it catch up by restore_command; drop the slot."
+            }
+            Self::EndNotProven(_) => {
+                "Start the node and shut it down again (fast), or compare with the standby."
+            }
             Self::NothingStored => "Take a base backup once archiving works.",
             Self::UnreadableSlot { .. } | Self::NotKnown { .. } => return None,
         })

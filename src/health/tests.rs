@@ -218,7 +218,10 @@ fn a_no_op_that_another_line_hides_is_named_with_its_place() {
 
 #[test]
 fn whatever_may_overrule_archive_command_is_told() {
-    finds(|facts| archiver(facts).dest = Some(("/a".to_owned(), source())), &[("archive_dest", Verdict::Warning)]);
+    finds(
+        |facts| archiver(facts).dest = Some(("/a".to_owned(), source())),
+        &[("archive_dest", Verdict::Warning)],
+    );
     let library = |facts: &mut Facts| archiver(facts).library = Some(("basic_archive".to_owned(), source()));
     finds(library, &[("archive_library_and_command", Verdict::Critical)]);
     finds(
@@ -318,14 +321,20 @@ fn the_end_is_proven_only_of_a_node_that_was_shut_down_at_the_beginning_of_a_seg
     };
     let not_proven = [("end_not_proven", Verdict::Critical)];
     assert_eq!(end(&|_| {}), []);
-    for state in
-        [RunState::Primary, RunState::Standby, RunState::Recovering, RunState::StoppedInRecovery, RunState::Crashed]
-    {
+    for state in [
+        RunState::Primary,
+        RunState::Standby,
+        RunState::Recovering,
+        RunState::StoppedInRecovery,
+        RunState::Crashed,
+    ] {
         assert_eq!(end(&|facts| facts.cluster.as_mut().unwrap().run_state = state), not_proven, "{state:?}");
     }
-    let redo = |lsn| move |facts: &mut Facts| {
-        let cluster = facts.cluster.as_mut().unwrap();
-        (cluster.redo, cluster.checkpoint) = (Lsn::new(lsn), Lsn::new(lsn));
+    let redo = |lsn| {
+        move |facts: &mut Facts| {
+            let cluster = facts.cluster.as_mut().unwrap();
+            (cluster.redo, cluster.checkpoint) = (Lsn::new(lsn), Lsn::new(lsn));
+        }
     };
     assert_eq!(end(&redo(10 * size().bytes() + 0x60)), not_proven);
     assert_eq!(end(&|facts| facts.cluster.as_mut().unwrap().checkpoint = Lsn::new(1)), not_proven);

@@ -75,11 +75,8 @@ pub(super) fn pending_words(backlog: &BacklogFacts) -> String {
         (backlog.partials, "partial segments"),
         (backlog.strangers, "that are no WAL files"),
     ];
-    let parts: Vec<String> = kinds
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, kind)| format!("{count} {kind}"))
-        .collect();
+    let parts: Vec<String> =
+        kinds.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {kind}")).collect();
     match backlog.ready_files {
         0 => "nothing is pending".to_owned(),
         files => format!("{files} pending ({}), {}", parts.join(", "), HumanBytes(backlog.bytes)),
@@ -132,12 +129,12 @@ fn details(problem: &Problem) -> Value {
         Problem::HeadConflict { head, .. } => json!({"head": head.to_string()}),
         Problem::ArchiveModeOff(source) => source_json(source.as_ref()),
         Problem::NoArchiveCommand { at, .. } => source_json(at.as_ref()),
-        Problem::NoOpCommand { at, .. } | Problem::FailingCommand { at, .. } | Problem::CopyCommand { at, .. } => {
-            source_json(at.as_ref())
-        }
-        Problem::HiddenNoOp { at, .. } | Problem::ArchiveDest { at, .. } | Problem::LibraryAndCommand { at, .. } => {
-            source_json(Some(at))
-        }
+        Problem::NoOpCommand { at, .. }
+        | Problem::FailingCommand { at, .. }
+        | Problem::CopyCommand { at, .. } => source_json(at.as_ref()),
+        Problem::HiddenNoOp { at, .. }
+        | Problem::ArchiveDest { at, .. }
+        | Problem::LibraryAndCommand { at, .. } => source_json(Some(at)),
         Problem::Config(fault) => json!({"file": fault.file, "line": fault.line}),
         Problem::Gaps(of) | Problem::Unqueued(of) | Problem::MissingBeforeEnd(of) => {
             json!({"segments": ranges(of)})
@@ -245,7 +242,8 @@ pub fn gate_repmgr(report: &GateReport) -> String {
     match counted(report) {
         Some((files, own, threshold)) if verdict != Verdict::Unknown => {
             let threshold = threshold.filter(|_| own == verdict);
-            let threshold = threshold.map_or_else(String::new, |threshold| format!(" --threshold={threshold}"));
+            let threshold =
+                threshold.map_or_else(String::new, |threshold| format!(" --threshold={threshold}"));
             format!("--status={} --files={files}{threshold}\n", verdict.word())
         }
         _ => GATE_UNKNOWN_REPMGR.to_owned(),
@@ -283,7 +281,8 @@ pub fn gate_nagios(report: &GateReport) -> String {
         return format!("{label} {word}: {files} pending archive ready files | {count}\n");
     }
     let others = report.findings.iter().filter(|finding| !matches!(finding.problem, Problem::Pending { .. }));
-    let what: String = others.map(|finding| format!(", {}", one_line(&finding.problem.to_string()))).collect();
+    let what: String =
+        others.map(|finding| format!(", {}", one_line(&finding.problem.to_string()))).collect();
     let waits = backlog.head.and_then(|head| report.facts.now.duration_since(head.since).ok());
     let oldest = waits.unwrap_or_default().as_secs();
     let orphans = backlog.orphans;

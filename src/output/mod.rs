@@ -12,7 +12,8 @@ mod time;
 pub use colour::Colour;
 pub use failure::{Failure, LogFormat};
 pub use gate::{
-    GATE_UNKNOWN_REPMGR, gate_json, gate_nagios, gate_repmgr, gate_text, gate_unknown_json, gate_unknown_nagios,
+    GATE_UNKNOWN_REPMGR, gate_json, gate_nagios, gate_repmgr, gate_text, gate_unknown_json,
+    gate_unknown_nagios,
 };
 pub use init::{init_json, init_text};
 pub use inspect::{inspect_json, inspect_text};

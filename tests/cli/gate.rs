@@ -78,8 +78,9 @@ fn the_count_alone_is_judged_and_written_exactly_as_repmgr_does() {
         pend(&scene, files);
         let line = format!("--status={status} --files={files}{threshold}\n");
         says(gate(&scene, &["--count-only", "-o", "repmgr"]), code, &line);
-        let line =
-            format!("REPMGR_ARCHIVE_READY {word}: {files} pending archive ready files | files={files};16;128\n");
+        let line = format!(
+            "REPMGR_ARCHIVE_READY {word}: {files} pending archive ready files | files={files};16;128\n"
+        );
         says(gate(&scene, &["--count-only", "-o", "nagios"]), code, &line);
     }
 }
@@ -93,7 +94,8 @@ fn every_file_that_ends_in_ready_counts_and_nothing_else() {
     }
     fs::create_dir(scene.path("data/pg_wal/archive_status/directory.ready")).unwrap();
     symlink("nowhere", scene.path("data/pg_wal/archive_status/link.ready")).unwrap();
-    says(gate(&scene, &["--count-only", "-o", "repmgr"]), 0, "--status=OK --files=5\n");
+    // Also a link that leads nowhere, as tests/servers/repmgr.rs shows.
+    says(gate(&scene, &["--count-only", "-o", "repmgr"]), 0, "--status=OK --files=6\n");
 }
 
 #[test]
@@ -118,7 +120,10 @@ fn a_finding_beside_the_count_closes_the_gate_without_a_threshold() {
     says(gate(&scene, &["-o", "repmgr"]), 2, "--status=CRITICAL --files=1\n");
     let nagios = gate(&scene, &["-o", "nagios"]);
     assert_eq!(nagios.code, Some(2));
-    assert!(nagios.stdout.starts_with("WALKEEP_GATE CRITICAL: 1 pending archive ready files, "), "{nagios:#?}");
+    assert!(
+        nagios.stdout.starts_with("WALKEEP_GATE CRITICAL: 1 pending archive ready files, "),
+        "{nagios:#?}"
+    );
     assert!(nagios.stdout.contains(" | files=1;16;128 bytes=1048576B oldest="), "{nagios:#?}");
     assert_eq!(nagios.stdout.lines().count(), 1);
 }
@@ -179,10 +184,12 @@ fn orphans_close_the_gate_and_their_range_is_named() {
     }
     finds(&scene, &[], "CRITICAL", &["orphans", "orphans_stored"]);
     let outcome = gate(&scene, &[]).code(2);
-    let lost = format!("3 pending files are gone from the WAL directory; lost: {}..{}", SEGMENTS[1], SEGMENTS[3]);
+    let lost =
+        format!("3 pending files are gone from the WAL directory; lost: {}..{}", SEGMENTS[1], SEGMENTS[3]);
     assert!(outcome.stdout.contains(&lost), "{outcome:#?}");
     let without = scene.call(&["gate"]).without("WALKEEP_REPO").run().code(2);
-    let lost = format!("4 pending files are gone from the WAL directory; lost: {}..{}", SEGMENTS[0], SEGMENTS[3]);
+    let lost =
+        format!("4 pending files are gone from the WAL directory; lost: {}..{}", SEGMENTS[0], SEGMENTS[3]);
     assert!(without.stdout.contains(&lost), "{without:#?}");
 }
 
@@ -198,7 +205,11 @@ fn a_head_that_has_not_moved_is_stuck_though_few_files_are_pending() {
     let scene = healthy();
     scene.offer_segments(&SEGMENTS[1..2]);
     finds(&scene, &[], "OK", &[]);
-    age(&scene, &format!("data/pg_wal/archive_status/{}.ready", SEGMENTS[1]), Duration::from_secs(21 * 86_400));
+    age(
+        &scene,
+        &format!("data/pg_wal/archive_status/{}.ready", SEGMENTS[1]),
+        Duration::from_secs(21 * 86_400),
+    );
     finds(&scene, &[], "CRITICAL", &["stuck"]);
     let outcome = gate(&scene, &[]).code(2);
     assert!(outcome.stdout.contains(&format!("{}, has not moved for 21 d 0 h", SEGMENTS[1])), "{outcome:#?}");
@@ -281,7 +292,8 @@ fn a_repository_that_this_user_cannot_write_closes_the_gate() {
     for dir in [".", ".walkeep", ".walkeep/staging"] {
         fs::set_permissions(scene.path("repo").join(dir), Permissions::from_mode(0o755)).unwrap();
     }
-    for file in [format!("{SEGMENT}.zst"), ".walkeep/repository.json".into(), ".walkeep/identity.json".into()] {
+    for file in [format!("{SEGMENT}.zst"), ".walkeep/repository.json".into(), ".walkeep/identity.json".into()]
+    {
         fs::set_permissions(scene.path("repo").join(file), Permissions::from_mode(0o644)).unwrap();
     }
     let outcome = scene.call_as_nobody(&["gate", "-o", "json"]).run().code(2);
@@ -316,7 +328,7 @@ fn a_finished_segment_that_is_neither_queued_nor_stored_closes_the_gate() {
 fn a_repository_that_hangs_is_unknown_in_bounded_time_in_every_format() {
     let scene = healthy();
     let state = scene.shown("repo/.walkeep/repository.json");
-    let hang = ["-P", &state, "-e", "trace=openat", "-e", "inject=openat:delay_enter=10000000"];
+    let hang = ["-P", &state, "-e", "trace=openat", "-e", "inject=openat:delay_enter=3000000"];
     for (format, stdout) in [
         ("repmgr", "--status=UNKNOWN \n"),
         ("nagios", "WALKEEP_GATE UNKNOWN: no end after 1s"),
@@ -339,8 +351,7 @@ fn what_cannot_be_looked_at_is_unknown() {
     control[40] ^= 1;
     scene.write("data/global/pg_control", control);
     let (verdict, keys) = found(&scene, &[]);
-    assert!(keys.contains(&"not_known".to_owned()), "{keys:?}");
-    assert_eq!(verdict, "CRITICAL", "a repository that cannot be held against its cluster is unusable");
+    assert_eq!((verdict.as_str(), keys), ("UNKNOWN", vec!["not_known".to_owned(); 2]));
     says(gate(&scene, &["--count-only", "-o", "repmgr"]), 0, "--status=OK --files=0\n");
 }
 
@@ -425,10 +436,12 @@ fn the_end_of_a_node_is_proven_by_its_control_file_and_by_what_is_stored() {
     scene.write("data/global/pg_control", shut_down_at(end));
     finds(&scene, &["--final"], "CRITICAL", &["missing_before_end"]);
     let outcome = gate(&scene, &["--final"]).code(2);
-    let missing = format!("segments before the end of the WAL are not stored: {}..{}", SEGMENTS[1], SEGMENTS[2]);
+    let missing =
+        format!("segments before the end of the WAL are not stored: {}..{}", SEGMENTS[1], SEGMENTS[2]);
     assert!(outcome.stdout.contains(&missing), "{outcome:#?}");
     scene.store_segments(&SEGMENTS[1..3]);
-    gate(&scene, &["--final"]).prints(&["gate: OK", "proven: everything that this node wrote before its end"]);
+    gate(&scene, &["--final"])
+        .prints(&["gate: OK", "proven: everything that this node wrote before its end"]);
     scene.write("data/global/pg_control", shut_down_at(end + 0x40));
     finds(&scene, &["--final"], "CRITICAL", &["end_not_proven"]);
     scene.write("data/global/pg_control", shut_down_at(end));

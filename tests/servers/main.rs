@@ -36,6 +36,7 @@ mod broken_repository;
 mod environment;
 mod incidents;
 mod killed_archive_calls;
+mod repmgr;
 mod rewind;
 mod run_state;
 mod segment_sizes;

@@ -82,7 +82,8 @@ pub(super) fn survey(request: &SurveyRequest<'_>) -> Facts {
             repository::without_cluster(store, unknown)
         }
     };
-    if let (None, Ok(control), Ok(backlog), Ok(told)) = (request.store, &control, &backlog, &mut backlog_told) {
+    if let (None, Ok(control), Ok(backlog), Ok(told)) = (request.store, &control, &backlog, &mut backlog_told)
+    {
         repository::tell_orphans(backlog, control, None, told);
     }
     Facts {

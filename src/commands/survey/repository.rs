@@ -48,11 +48,11 @@ pub(super) fn look(
 
 /// What can be said of a repository where its cluster is not known.
 pub(super) fn without_cluster(store: &dyn Store, unknown: &Unknown) -> RepositoryState {
-    let reason = match Repository::open(store) {
-        Err(error) => reason(&error),
-        Ok(_) => format!("it cannot be held against the cluster: {}", unknown.0),
-    };
-    RepositoryState::Unusable { location: store.location(), reason }
+    let location = store.location();
+    match Repository::open(store) {
+        Err(error) => RepositoryState::Unusable { location, reason: reason(&error) },
+        Ok(_) => RepositoryState::NotJudged { location, reason: unknown.0.clone() },
+    }
 }
 
 /// What a repository holds, as far as gaps are concerned.
@@ -80,7 +80,8 @@ fn facts(
     let newest_backup = newest_backup_start(names.iter().copied());
     let coverage = Coverage::new(archive.segments(), size, &archive.histories, &archive.lost, newest_backup);
     let start = newest_backup.or_else(|| archive.segments().min_by_key(|name| name.number(size)));
-    let from_start = |missing: &dyn Fn(SegmentName) -> Vec<SegmentRange>| start.map(missing).unwrap_or_default();
+    let from_start =
+        |missing: &dyn Fn(SegmentName) -> Vec<SegmentRange>| start.map(missing).unwrap_or_default();
     Ok(RepositoryFacts {
         location: repository.location(),
         unwritable: repository.check_writable().err().map(|error| reason(&error)),

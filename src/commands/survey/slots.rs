@@ -17,7 +17,8 @@ fn slot_facts(cluster: &Cluster, control: Option<&ControlFile>, slot: &Slot) -> 
     let loss = |state: &SlotState| {
         state.invalidated.map(|_| SlotLoss { reason: state.invalidation_reason(cluster.major()) })
     };
-    let held_bytes = restart_lsn.zip(control).map_or(0, |(from, control)| control.redo.get().saturating_sub(from.get()));
+    let held_bytes =
+        restart_lsn.zip(control).map_or(0, |(from, control)| control.redo.get().saturating_sub(from.get()));
     SlotFacts {
         name: slot.name.clone(),
         is_physical: state.is_ok_and(SlotState::is_physical),
@@ -36,5 +37,6 @@ fn slot_facts(cluster: &Cluster, control: Option<&ControlFile>, slot: &Slot) -> 
 fn stands_still(control: &ControlFile, held_bytes: u64, written_at: Option<SystemTime>) -> bool {
     let checkpoint = u64::try_from(control.checkpoint_time).unwrap_or_default();
     let checkpoint = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(checkpoint));
-    held_bytes > control.segment_size.bytes() && written_at.zip(checkpoint).is_some_and(|(at, began)| at < began)
+    held_bytes > control.segment_size.bytes()
+        && written_at.zip(checkpoint).is_some_and(|(at, began)| at < began)
 }
