@@ -16,4 +16,4 @@ pub use durable::{
 pub use error::{AtPath, PathError};
 pub use lock::{LockGuard, lock_exclusive};
 pub use owner::{foreign_owner, is_superuser};
-pub use space::free_bytes;
+pub use space::{free_bytes, is_same_file_system};
