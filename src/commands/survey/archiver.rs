@@ -46,6 +46,6 @@ fn fault(fault: &cluster::ConfigFault) -> ConfigFault {
         file: fault.file.display().to_string(),
         line: fault.line,
         what: reason(&fault.kind),
-        is_uncertain: fault.kind.hides_settings(),
+        is_uncertain: fault.hides_settings(),
     }
 }
