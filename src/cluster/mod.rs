@@ -10,6 +10,7 @@ mod recovery;
 mod replication_slot;
 #[cfg(test)]
 mod samples;
+mod wal_dir;
 
 use std::fs::File;
 use std::io::{self, Read};
