@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::units::{Compression, Duration, Size};
+use super::units::{Compression, Duration, Jobs, Rate, Size};
 use crate::output::LogFormat as Format;
 
 /// Keeps the write-ahead log of KingbaseES, PostgreSQL and openGauss.
@@ -83,6 +83,7 @@ pub(super) enum Verb {
     Gate(GateArgs),
     SetAside(SetAsideArgs),
     Inspect(InspectArgs),
+    Verify(VerifyArgs),
 }
 
 /// Makes a repository of an empty directory, or adopts one that WAL files lie in
@@ -214,4 +215,29 @@ pub(super) struct SetAsideArgs {
 pub(super) struct InspectArgs {
     /// The file
     pub file: PathBuf,
+}
+
+/// Reads every stored file, and says whether all of it is sound and nothing is missing
+///
+/// What was read and is untouched since counts as read for 30 days. With -D DIR, typed here, the server's WAL
+/// directory is held against the repository as well: what is finished there has to be stored.
+///
+/// Exit code 0: everything is sound, and nothing is missing but what was acknowledged as lost.
+/// Exit code 1: something is damaged or missing.
+/// Exit code 2: it cannot be told.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct VerifyArgs {
+    /// Reads everything again
+    #[arg(long)]
+    pub full: bool,
+    /// Reads no faster than this, such as 100MiB/s [default: as fast as it goes]
+    #[arg(long, value_name = "RATE")]
+    pub budget: Option<Rate>,
+    /// How many files are read at once [env: WALKEEP_JOBS] [default: the number of cores, at most 4]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<Jobs>,
+    /// Does not hold the first page's header against the file's name and cluster: for encrypted WAL
+    #[arg(long)]
+    pub no_header_check: bool,
 }

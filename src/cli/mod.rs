@@ -13,6 +13,7 @@ mod set_aside;
 mod settings;
 mod stderr;
 mod units;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -73,6 +74,7 @@ fn run(arguments: &Arguments) -> u8 {
         Verb::Gate(args) => gate::run(args, &settings, err),
         Verb::SetAside(args) => set_aside::run(args, &settings, err),
         Verb::Inspect(args) => inspect::run(args, &settings, err),
+        Verb::Verify(args) => verify::run(args, &settings, err),
     }
 }
 

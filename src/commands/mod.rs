@@ -11,6 +11,7 @@ mod restore;
 mod set_aside;
 mod source;
 mod survey;
+mod verify;
 
 pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
 pub use gate::{GateReport, GateRequest, gate, gate_wait};
@@ -26,11 +27,14 @@ pub use restore::{
     restore,
 };
 pub use set_aside::{SetAsideError, SetAsideReport, SetAsideRequest, set_aside};
+pub use verify::{
+    Comparison, Finding, Tally, VerifyError, VerifyReport, VerifyRequest, VerifyVerdict, verify,
+};
 
 /// The values that reports are made of, for whoever renders them.
 pub mod facts {
-    pub use crate::cluster::{ControlFile, Invalidation, SlotPersistency, SlotState};
-    pub use crate::repository::{Envelope, Form, StoredForm};
+    pub use crate::cluster::{ControlFile, Invalidation, SlotPersistency, SlotState, Status};
+    pub use crate::repository::{Conflict, Envelope, Form, KnownGap, StoredForm};
 }
 
 /// A user who must not write here, because somebody else will have to.

@@ -8,6 +8,7 @@ mod inspect;
 mod progress;
 mod set_aside;
 mod time;
+mod verify;
 
 pub use colour::Colour;
 pub use failure::{Failure, LogFormat};
@@ -20,6 +21,7 @@ pub use inspect::{inspect_json, inspect_text};
 pub use progress::ProgressDisplay;
 pub use set_aside::{set_aside_json, set_aside_text};
 pub use time::show_time;
+pub use verify::{verify_json, verify_text};
 
 /// Number of the JSON schema that every report carries.
 pub const SCHEMA: u32 = 1;

@@ -7,10 +7,12 @@ mod envelope;
 mod error;
 mod fetch;
 mod identity;
+mod inventory;
 mod known_gaps;
 mod layout;
 mod put;
 mod stamp;
+mod verified;
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -19,12 +21,14 @@ pub use conflict::{Conflict, StoredCopy};
 pub use digest::{Digest, for_each_hashed};
 pub use envelope::{Decoded, Envelope, decode};
 pub use error::RepositoryError;
-pub use fetch::{Expected, Fetched, header_agrees};
+pub use fetch::{Expected, Fetched, Proven, header_agrees};
 pub use identity::{Charter, Identity, StoredForm};
+pub use inventory::Inventory;
 pub use known_gaps::KnownGap;
 pub use layout::{Form, parse_stored, sidecar_key, stored_key};
 pub use put::{Offer, Put, Source};
 pub use stamp::SourceStamp;
+pub use verified::{Mark, MarkGroup, Marks};
 
 use crate::storage::{Key, ObjectStat, Published, Store};
 use crate::wal::{Lsn, SegmentName, Timeline, TimelineHistory, WalFileKind, WalFileName};
@@ -215,11 +219,7 @@ impl<'s> Repository<'s> {
     /// # Errors
     /// When the store cannot be listed.
     pub fn list(&self) -> Result<Vec<(WalFileName, Form)>, RepositoryError> {
-        let listed = self.store.list("")?;
-        let objects = listed.iter().filter(|listed| listed.is_object);
-        let mut files: Vec<_> = objects.filter_map(|listed| parse_stored(&listed.name)).collect();
-        files.sort_unstable();
-        Ok(files)
+        Ok(self.inventory()?.files)
     }
 
     /// The name of every WAL file that is stored, sorted, each once.

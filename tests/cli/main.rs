@@ -11,6 +11,7 @@
 )]
 
 mod support;
+mod verify;
 
 mod adoption;
 mod archive;

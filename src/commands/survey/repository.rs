@@ -186,7 +186,7 @@ fn head(
         segment_size: seen.control.segment_size,
     };
     let offer = Offer { name, source: &mut source, identity, level: 1, show_time: request.show_time };
-    match repository.holds(offer) {
+    match repository.compare(offer) {
         Ok(Some(_)) => HeadInRepository::Same,
         Ok(None) => HeadInRepository::Absent,
         Err(RepositoryError::Conflict(conflict)) => HeadInRepository::Conflict(conflict.to_string()),
