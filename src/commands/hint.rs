@@ -42,6 +42,10 @@ impl Hint for RepositoryError {
                  --repo DIR --reason TEXT' takes it out of the way."
             }
             Self::Store(error) => return storage_hint(error.io()?.kind()).map(str::to_owned),
+            Self::NotAcknowledged { .. } => {
+                "Name the first and the last segment of one timeline, and say for those who come later how \
+                 they were lost."
+            }
             Self::Source(_) | Self::Sink(_) | Self::DamagedState { .. } => return None,
         };
         Some(text.to_owned())

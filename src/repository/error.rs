@@ -3,7 +3,7 @@ use std::io;
 use super::conflict::Conflict;
 use crate::fsx::PathError;
 use crate::storage::{Key, Store, StoreError};
-use crate::wal::{SegmentSize, SystemIdentifier};
+use crate::wal::{SegmentName, SegmentSize, SystemIdentifier};
 
 /// Why a repository cannot take or give a file.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,16 @@ pub enum RepositoryError {
         file: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A range of segments is not taken for lost.
+    #[error("cannot acknowledge '{from}' to '{to}' as lost: {why}")]
+    NotAcknowledged {
+        /// The first of them.
+        from: SegmentName,
+        /// The last.
+        to: SegmentName,
+        /// What speaks against it.
+        why: &'static str,
     },
     /// What was fetched could not be handed on.
     #[error("cannot write what was fetched")]

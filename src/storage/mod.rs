@@ -220,17 +220,19 @@ pub trait Store: Send + Sync {
     fn sweep(&self) -> Result<u64, StoreError>;
 }
 
+/// Longest small object that is read, in bytes.
+pub const MOST_SMALL_BYTES: u64 = 16 << 20;
+
 /// Reads a whole small object; `None` where there is none.
 ///
 /// # Errors
 /// When it cannot be read, or is larger than small state ever is.
 pub fn read_small(store: &dyn Store, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-    const MOST_BYTES: u64 = 16 << 20;
     let Some(object) = store.open(key)? else { return Ok(None) };
     let mut bytes = Vec::new();
     let failed = |error| StoreError::Path(PathError::new("read", store.locate(key).as_ref(), error));
-    object.bytes.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MOST_BYTES {
+    object.bytes.take(MOST_SMALL_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MOST_SMALL_BYTES {
         return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "larger than any file of this kind")));
     }
     Ok(Some(bytes))

@@ -3,11 +3,13 @@
 
 mod backup_label;
 mod compare;
+mod coverage;
 mod extent;
 mod file_name;
 #[cfg(test)]
 mod fixtures;
 mod history;
+mod lineage;
 mod lsn;
 mod page_header;
 mod segment;
@@ -16,9 +18,11 @@ mod timeline;
 
 pub use backup_label::{BackupLabel, StopPoint};
 pub use compare::{PageComparison, Relation};
+pub use coverage::{Coverage, Gap, GapKind, SegmentRange, TimelineCoverage, newest_backup_start};
 pub use extent::PageExtent;
 pub use file_name::{WalFileKind, WalFileName};
 pub use history::{HistoryEntry, TimelineHistory};
+pub use lineage::{Contradiction, Fork, Lineage};
 pub use lsn::Lsn;
 pub use page_header::{LONG_HEADER_BYTES, LongPageHeader, PageHeader, SHORT_HEADER_BYTES, server_of};
 pub use segment::{SegmentName, SegmentNumber, SegmentSize};

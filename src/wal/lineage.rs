@@ -1,0 +1,161 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Lsn, Timeline, TimelineHistory};
+
+/// How timelines descend from each other, as a set of histories tells it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Lineage {
+    forks: BTreeMap<Timeline, Fork>,
+    furthest: BTreeMap<Timeline, Lsn>,
+    contradictions: Vec<Contradiction>,
+}
+
+/// Where a timeline left its parent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fork {
+    /// The timeline that was left.
+    pub parent: Timeline,
+    /// Where it was left.
+    pub switch: Lsn,
+    /// Whose history says so.
+    pub told_by: Timeline,
+}
+
+/// Two histories that cannot both be true.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Contradiction {
+    /// The timeline whose beginning they tell differently.
+    pub about: Timeline,
+    /// What the one says.
+    pub one: Fork,
+    /// What the other says.
+    pub other: Fork,
+}
+
+impl Lineage {
+    /// Reads the histories together. A history that knows less than another - a server that has lost its
+    /// parent's history begins a new one - contradicts nothing.
+    #[must_use]
+    pub fn of(histories: &[TimelineHistory]) -> Self {
+        let mut sorted: Vec<&TimelineHistory> = histories.iter().collect();
+        // A timeline's own history comes before those of its descendants, and is believed.
+        sorted.sort_by_key(|history| history.timeline());
+        let mut lineage = Self::default();
+        for history in sorted {
+            let entries = history.entries();
+            let own = history.timeline();
+            let children = entries.iter().skip(1).map(|entry| entry.timeline).chain([own]);
+            for (entry, child) in entries.iter().zip(children) {
+                let fork = Fork { parent: entry.timeline, switch: entry.switch, told_by: own };
+                lineage.learn(child, fork);
+            }
+        }
+        lineage
+    }
+
+    fn learn(&mut self, child: Timeline, fork: Fork) {
+        let furthest = self.furthest.entry(fork.parent).or_insert(fork.switch);
+        *furthest = fork.switch.max(*furthest);
+        let known = *self.forks.entry(child).or_insert(fork);
+        if (known.parent, known.switch) != (fork.parent, fork.switch) {
+            self.contradictions.push(Contradiction { about: child, one: known, other: fork });
+        }
+    }
+
+    /// Where a timeline left its parent; `None` where no history tells, as of the first one.
+    #[must_use]
+    pub fn fork_of(&self, timeline: Timeline) -> Option<Fork> {
+        self.forks.get(&timeline).copied()
+    }
+
+    /// The furthest position up to which any other timeline follows this one; `None` where none does.
+    #[must_use]
+    pub fn followed_up_to(&self, timeline: Timeline) -> Option<Lsn> {
+        self.furthest.get(&timeline).copied()
+    }
+
+    /// Every timeline that a history names, in ascending order.
+    #[must_use]
+    pub fn timelines(&self) -> BTreeSet<Timeline> {
+        self.forks.keys().chain(self.furthest.keys()).copied().collect()
+    }
+
+    /// The histories that cannot both be true.
+    #[must_use]
+    pub fn contradictions(&self) -> &[Contradiction] {
+        &self.contradictions
+    }
+
+    /// The way from a position on a timeline to the newest timeline that descends from there: each further
+    /// timeline with its fork, in order; empty where none does.
+    #[must_use]
+    pub fn way_to_newest(&self, from: Timeline, behind: Lsn) -> Vec<(Timeline, Fork)> {
+        let mut descendants = BTreeSet::new();
+        // Parents are always lower, so one pass in ascending order finds all.
+        for (child, fork) in &self.forks {
+            let leaves_here = fork.parent == from && fork.switch > behind;
+            if leaves_here || descendants.contains(&fork.parent) {
+                descendants.insert(*child);
+            }
+        }
+        let mut way = Vec::new();
+        let mut at = descendants.last().copied();
+        while let Some((child, fork)) = at.and_then(|at| Some((at, self.fork_of(at)?))) {
+            way.push((child, fork));
+            at = Some(fork.parent).filter(|parent| *parent != from);
+        }
+        way.reverse();
+        way
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeline(number: u32) -> Timeline {
+        Timeline::new(number).unwrap()
+    }
+
+    fn history(own: u32, text: &str) -> TimelineHistory {
+        TimelineHistory::parse(timeline(own), text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn histories_that_agree_contradict_nothing_however_much_each_knows() {
+        let whole = history(3, "1\t0/1000\tx\n2\t0/2000\tx\n");
+        let lineage = Lineage::of(&[whole, history(2, "1\t0/1000\ty\n"), history(4, "3\t0/3000\tx\n")]);
+        assert_eq!(lineage.contradictions(), []);
+        assert_eq!(lineage.fork_of(timeline(3)).unwrap().parent, timeline(2));
+        assert_eq!(lineage.fork_of(timeline(1)), None);
+        assert_eq!(lineage.followed_up_to(timeline(2)), Some(Lsn::new(0x2000)));
+        let way: Vec<u32> =
+            lineage.way_to_newest(timeline(1), Lsn::ZERO).iter().map(|(child, _)| child.get()).collect();
+        assert_eq!(way, [2, 3, 4]);
+    }
+
+    #[test]
+    fn two_histories_that_tell_a_fork_differently_contradict_each_other() {
+        let own = history(2, "1\t0/1000\tx\n");
+        for other in ["1\t0/1001\tx\n2\t0/2000\tx\n", "1\t0/0FFF\tx\n2\t0/2000\tx\n"] {
+            let lineage = Lineage::of(&[history(3, other), own.clone()]);
+            let [found] = lineage.contradictions() else { panic!("{lineage:?}") };
+            assert_eq!(
+                (found.about, found.one.told_by, found.other.told_by),
+                (timeline(2), timeline(2), timeline(3))
+            );
+        }
+        let lineage = Lineage::of(&[history(5, "1\t0/1\tx\n4\t0/2\tx\n"), history(4, "2\t0/1\tx\n")]);
+        assert_eq!(lineage.contradictions().len(), 1);
+    }
+
+    #[test]
+    fn two_branches_of_one_timeline_contradict_nothing() {
+        let lineage = Lineage::of(&[history(2, "1\t0/1000\tx\n"), history(3, "1\t0/3000\tx\n")]);
+        assert_eq!(lineage.contradictions(), []);
+        assert_eq!(lineage.followed_up_to(timeline(1)), Some(Lsn::new(0x3000)));
+        assert_eq!(lineage.way_to_newest(timeline(1), Lsn::new(0x2000)).len(), 1);
+        assert!(lineage.way_to_newest(timeline(1), Lsn::new(0x3000)).is_empty());
+        assert!(lineage.way_to_newest(timeline(2), Lsn::ZERO).is_empty());
+    }
+}
