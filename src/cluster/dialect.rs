@@ -19,6 +19,12 @@ pub struct Dialect {
     pub slot_directory: &'static str,
     /// The server's main configuration file.
     pub conf_file: &'static str,
+    /// What ALTER SYSTEM writes, in the data directory.
+    pub auto_conf_file: &'static str,
+    /// Where a running server says who it is.
+    pub pid_file: &'static str,
+    /// Where the server keeps the command line of its last start.
+    pub opts_file: &'static str,
     pub(super) recovery: RecoveryFiles,
 }
 
@@ -70,6 +76,9 @@ const KINGBASE_V8R6: Dialect = Dialect {
     control_versions: &[1201],
     slot_directory: "sys_replslot",
     conf_file: "kingbase.conf",
+    auto_conf_file: "kingbase.auto.conf",
+    pid_file: "kingbase.pid",
+    opts_file: "kingbase.opts",
     recovery: RecoveryFiles::Signals,
 };
 
@@ -83,6 +92,9 @@ const POSTGRESQL: Dialect = Dialect {
     control_versions: &[1201, 1300, 1700, 1800],
     slot_directory: "pg_replslot",
     conf_file: "postgresql.conf",
+    auto_conf_file: "postgresql.auto.conf",
+    pid_file: "postmaster.pid",
+    opts_file: "postmaster.opts",
     recovery: RecoveryFiles::Signals,
 };
 

@@ -11,9 +11,11 @@ mod recovery;
 mod replication_slot;
 #[cfg(test)]
 mod samples;
+mod server_config;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ pub use dialect::Dialect;
 pub use layout::LayoutFault;
 pub use recovery::Recovery;
 pub use replication_slot::{Invalidation, SlotPersistency, SlotState, SlotStateError};
+pub use server_config::{ArchiveMode, ConfigFault, FaultKind, Origin, ServerConfig, Setting};
 
 /// One data directory whose layout is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,8 +240,23 @@ fn read_control_file(path: &Path) -> io::Result<Vec<u8>> {
 
 fn read_at_most(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(most_bytes).read_to_end(&mut bytes)?;
+    open_regular(path)?.take(most_bytes).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Opens a regular file to read it, and nothing else: a FIFO in its place is not waited for. The null device
+/// counts as an empty file, which is how some leave a configuration file out.
+fn open_regular(path: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let metadata = file.metadata()?;
+    let is_null_device = metadata.rdev() == rustix::fs::makedev(1, 3) && !metadata.is_dir();
+    if metadata.is_file() || is_null_device {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is not a regular file"))
+    }
 }
 
 /// Reads until the checksum is right, or the same bytes come twice: nobody is writing them, they are damaged.

@@ -2,6 +2,7 @@ use std::path::Path;
 
 use super::dialect::RecoveryFiles;
 use super::layout::is_there;
+use super::server_config::{parse_bool, scanner};
 use super::{ClusterError, read_text};
 
 /// Recovery: whether the server was told, when it started last or starts next, to take WAL from elsewhere.
@@ -31,32 +32,11 @@ pub(super) fn of(data_directory: &Path, files: RecoveryFiles) -> Result<Recovery
     }
 }
 
-/// Whether the last `standby_mode` of a recovery.conf is on, as guc-file.l and `parse_bool` read it.
+/// Whether the last `standby_mode` of a recovery.conf is on.
 fn is_standby_mode(conf: &str) -> bool {
-    let mut values =
-        conf.lines().filter_map(setting).filter(|(key, _)| key.eq_ignore_ascii_case("standby_mode"));
-    values.next_back().is_some_and(|(_, value)| is_true(value))
-}
-
-/// A line's key and value, without quotes and comment; `None` for a line that sets nothing.
-fn setting(line: &str) -> Option<(&str, &str)> {
-    let line = line.trim_start();
-    let key_end = line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.'))?;
-    let (key, rest) = line.split_at_checked(key_end)?;
-    let rest = rest.trim_start();
-    let rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
-    let value = match rest.strip_prefix('\'') {
-        Some(quoted) => quoted.split('\'').next()?,
-        None => rest.split(|c: char| c.is_whitespace() || c == '#').next()?,
-    };
-    Some((key, value)).filter(|(key, _)| !key.is_empty())
-}
-
-/// `parse_bool` takes the beginnings of words too, but not the "o" that on and off share.
-fn is_true(value: &str) -> bool {
-    let value = value.to_ascii_lowercase();
-    let begins = |word: &str| !value.is_empty() && word.starts_with(value.as_str());
-    value == "on" || value == "1" || begins("true") || begins("yes")
+    let settings = scanner::lines(conf.as_bytes()).filter_map(|(_, parsed)| parsed.ok());
+    let last = settings.filter(|set| set.name == "standby_mode").last();
+    last.is_some_and(|set| parse_bool(&String::from_utf8_lossy(&set.value)) == Some(true))
 }
 
 #[cfg(test)]
