@@ -2,6 +2,7 @@
 //! codes, no clock and no environment: what a verb needs to know comes in as its request.
 
 mod archive;
+mod drain;
 mod hint;
 mod init;
 mod inspect;
@@ -11,6 +12,9 @@ mod set_aside;
 mod source;
 
 pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
+pub use drain::{
+    Acknowledged, DrainError, DrainReport, DrainRequest, FileFailure, FileRange, Owner, Tally, drain,
+};
 pub use hint::Hint;
 pub use init::{InitError, InitReport, InitRequest, init};
 pub use inspect::{
