@@ -9,6 +9,7 @@ mod fields;
 mod layout;
 mod recovery;
 mod replication_slot;
+mod run_state;
 #[cfg(test)]
 mod samples;
 mod server_config;
@@ -30,6 +31,7 @@ pub use dialect::Dialect;
 pub use layout::LayoutFault;
 pub use recovery::Recovery;
 pub use replication_slot::{Invalidation, SlotPersistency, SlotState, SlotStateError};
+pub use run_state::{Role, RunState};
 pub use server_config::{ArchiveMode, ConfigFault, FaultKind, Origin, ServerConfig, Setting};
 
 /// One data directory whose layout is proven.

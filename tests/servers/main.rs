@@ -37,6 +37,8 @@ mod environment;
 mod incidents;
 mod killed_archive_calls;
 mod rewind;
+mod run_state;
 mod segment_sizes;
+mod server_config;
 mod standby;
 mod stopped_kingbase;

@@ -39,6 +39,7 @@ pub struct Node<'a> {
     name: String,
     pub data: PathBuf,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
     server: Option<Child>,
 }
 
@@ -76,7 +77,15 @@ impl<'a> Node<'a> {
     fn in_directory(scratch: &'a Scratch, name: &str, product: Product) -> Node<'a> {
         scratch.make_directory(&format!("{name}.s"));
         let data = scratch.path(name);
-        Node { scratch, product, name: name.to_owned(), data, environment: Vec::new(), server: None }
+        Node {
+            scratch,
+            product,
+            name: name.to_owned(),
+            data,
+            environment: Vec::new(),
+            arguments: Vec::new(),
+            server: None,
+        }
     }
 
     /// What every data directory needs once it is there: its own socket, and the names of its product.
@@ -89,6 +98,9 @@ impl<'a> Node<'a> {
             link("pg_control", "global/sys_control");
             link("PG_VERSION", "SYS_VERSION");
             link("postgresql.conf", "kingbase.conf");
+            link("postgresql.auto.conf", "kingbase.auto.conf");
+            link("postmaster.pid", "kingbase.pid");
+            link("postmaster.opts", "kingbase.opts");
         }
     }
 
@@ -99,7 +111,8 @@ impl<'a> Node<'a> {
         self.append(&format!("{name} = '{}'\n", value.replace('\'', "''")));
     }
 
-    fn append(&self, text: &str) {
+    /// Appends lines to the main configuration file.
+    pub fn append(&self, text: &str) {
         let mut file = fs::OpenOptions::new().append(true).open(self.data.join("postgresql.conf")).unwrap();
         file.write_all(text.as_bytes()).unwrap();
     }
@@ -107,6 +120,11 @@ impl<'a> Node<'a> {
     /// A variable in the environment of the server, and so of the commands that it runs.
     pub fn set_environment(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// An argument on the command line of the server, from the next start on.
+    pub fn add_argument(&mut self, argument: &str) {
+        self.arguments.push(argument.to_owned());
     }
 
     /// Archives into that repository from the next start on.
@@ -154,7 +172,11 @@ impl<'a> Node<'a> {
         assert!(self.server.is_none(), "'{}' runs already", self.name);
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
         let mut postgres = self.scratch.command(self.product.server_program("postgres"));
-        postgres.arg("-D").arg(&self.data).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        postgres
+            .arg("-D")
+            .arg(&self.data)
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         self.server = Some(postgres.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::dialect::RecoveryFiles;
 use super::{Cluster, ClusterError};
 use command_line::CommandLine;
-use walk::{Kind, Walk};
+use walk::{Kind, Parents, Walk};
 
 /// A configuration: every setting that the server's files and command line make, in the order in which the
 /// server takes them, so that the last of a name counts.
@@ -324,10 +324,11 @@ impl Cluster {
     /// Reads the main file where the server finds it (`SelectConfigFiles` in guc.c): `config_file` on the
     /// command line, else in the directory of `-D`, which may be one for configuration alone.
     fn main_file(&self, data: &Path, opts_file: &Path, command_line: &CommandLine) -> Walk {
-        let file_of = |path: &Path| walk_of(&path.join(self.dialect.conf_file), data);
+        let parents = if self.major() >= Some(15) { Parents::ByText } else { Parents::ByKernel };
+        let file_of = |path: &Path| walk_of(&path.join(self.dialect.conf_file), data, parents);
         let named = command_line.settings.iter().rfind(|set| set.name == "config_file");
         if let Some(named) = named {
-            return named_file(walk::path_of(&named.value), data, opts_file);
+            return named_file(walk::path_of(&named.value), data, opts_file, parents);
         }
         // What -D says may be where the data directory lay once, or a relative path: only a configuration
         // that names this data directory is this server's.
@@ -338,9 +339,9 @@ impl Cluster {
 }
 
 /// The configuration in the file that `config_file` names.
-fn named_file(path: &Path, data: &Path, opts_file: &Path) -> Walk {
+fn named_file(path: &Path, data: &Path, opts_file: &Path, parents: Parents) -> Walk {
     if path.is_absolute() {
-        return walk_of(path, data);
+        return walk_of(path, data, parents);
     }
     let mut walk = Walk::default();
     walk.fault(opts_file, None, FaultKind::RelativePath { target: path.to_path_buf() });
@@ -348,8 +349,8 @@ fn named_file(path: &Path, data: &Path, opts_file: &Path) -> Walk {
 }
 
 /// A main file and what it includes, with a fault where it belongs to another data directory.
-fn walk_of(file: &Path, data: &Path) -> Walk {
-    let mut walk = Walk::default();
+fn walk_of(file: &Path, data: &Path, parents: Parents) -> Walk {
+    let mut walk = Walk::new(parents);
     walk.follow(file, Kind::Configuration, true);
     if let Some(other) = data_directory(&walk).filter(|named| !is_same(named, data)) {
         walk.fault(file, None, FaultKind::OtherDataDirectory { target: other });

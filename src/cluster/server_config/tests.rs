@@ -117,6 +117,20 @@ fn a_directory_is_included_in_the_order_of_its_names_and_without_others() {
 }
 
 #[test]
+fn the_way_up_from_a_symbolic_link_is_that_of_the_version() {
+    let (new, old) = (Scratch::new(), Scratch::of("postgresql", "12", &fixture("12/running/pg_control")));
+    for scratch in [&new, &old] {
+        scratch.write("postgresql.conf", "include 'link/../up.conf'\n");
+        scratch.write("up.conf", "a = 'by text'\n");
+        scratch.write("far/up.conf", "a = 'by kernel'\n");
+        scratch.write("far/away/x", "");
+        symlink(scratch.path("far/away"), scratch.path("link")).unwrap();
+    }
+    assert_eq!(new.found("a"), ["by text@up.conf:1"]);
+    assert_eq!(old.found("a"), ["by kernel@link/../up.conf:1"]);
+}
+
+#[test]
 fn what_is_to_be_included_and_is_not_there_is_a_fault() {
     let scratch = Scratch::new();
     scratch.write("postgresql.conf", "include 'gone'\ninclude_dir 'gone.d'\ninclude ' '\na=1\n");

@@ -18,6 +18,17 @@ pub(super) struct Walk {
     pub faults: Vec<ConfigFault>,
     pub files: Vec<PathBuf>,
     read_bytes: u64,
+    parents: Parents,
+}
+
+/// How a server goes up from a directory by `..`, which differs where that is a symbolic link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Parents {
+    /// As the kernel does.
+    #[default]
+    ByKernel,
+    /// By the text of the path: `canonicalize_path` in 15 and later.
+    ByText,
 }
 
 /// Whose settings a file makes.
@@ -43,6 +54,10 @@ const MOST_SYNTAX_ERRORS: usize = 100;
 const MOST_FAULTS: usize = 1000;
 
 impl Walk {
+    pub fn new(parents: Parents) -> Self {
+        Self { parents, ..Self::default() }
+    }
+
     /// Takes all settings from a file and what it includes. One that is not there is a fault if it has to be.
     pub fn follow(&mut self, file: &Path, kind: Kind, must_exist: bool) {
         if let Some(text) = self.read(file, file, None, must_exist) {
@@ -165,7 +180,7 @@ impl Walk {
         if path.is_absolute() {
             return Some(path.to_path_buf());
         }
-        Some(without_dots(&by.file.parent()?.join(path)))
+        Some(without_dots(&by.file.parent()?.join(path), self.parents))
     }
 }
 
@@ -173,13 +188,13 @@ pub(super) fn path_of(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
-/// A path without `.` and `..`, by its text alone, as `canonicalize_path` makes it.
-fn without_dots(path: &Path) -> PathBuf {
+/// A path without `.`, and without `..` where the server takes that away by the text alone.
+fn without_dots(path: &Path, parents: Parents) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {
         match component {
             Component::CurDir => {}
-            Component::ParentDir => {
+            Component::ParentDir if parents == Parents::ByText => {
                 plain.pop();
             }
             other => plain.push(other),
