@@ -4,6 +4,7 @@
 mod archive;
 mod args;
 mod deadline;
+mod drain;
 mod init;
 mod inspect;
 mod now;
@@ -58,6 +59,7 @@ fn run(arguments: &Arguments) -> u8 {
         Verb::Init(args) => init::run(args, &settings, err),
         Verb::Archive(args) => archive::run(args, &settings, err),
         Verb::Restore(args) => restore::run(args, &settings, err),
+        Verb::Drain(args) => drain::run(args, &settings, err),
         Verb::SetAside(args) => set_aside::run(args, &settings, err),
         Verb::Inspect(args) => inspect::run(args, &settings, err),
     }

@@ -9,7 +9,7 @@ use std::time;
 use toml::{Table, Value};
 
 use super::args::{Common, OutputFormat};
-use super::units::{Compression, Duration, Size};
+use super::units::{Compression, Duration, Jobs, Size};
 use crate::cluster::Cluster;
 use crate::commands::OnError;
 use crate::output::LogFormat;
@@ -20,7 +20,7 @@ use crate::storage::DirectoryStore;
 const CONFIG_FILE: &str = "/etc/walkeep/walkeep.toml";
 
 /// Every key of the config file.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "log",
     "cluster.pgdata",
     "cluster.node",
@@ -29,6 +29,7 @@ const KEYS: [&str; 10] = [
     "repository.min_free",
     "archive.timeout",
     "archive.ahead",
+    "archive.jobs",
     "restore.on_error",
     "restore.retry_budget",
 ];
@@ -47,6 +48,7 @@ pub(super) struct Settings {
     pub compress: Option<Compression>,
     pub min_free: Option<Size>,
     pub archive_timeout: time::Duration,
+    jobs: Option<Jobs>,
     pub restore_on_error: OnError,
     pub restore_retry_budget: Option<Duration>,
 }
@@ -147,10 +149,24 @@ impl Settings {
                 None => file.parsed("repository.compress", str::parse)?,
             },
             min_free: file.parsed("repository.min_free", str::parse)?,
+            jobs: match text_variable("WALKEEP_JOBS") {
+                Some(text) => Some(
+                    text.parse()
+                        .map_err(|reason| SettingsError::BadVariable { variable: "WALKEEP_JOBS", reason })?,
+                ),
+                None => file.parsed("archive.jobs", str::parse)?,
+            },
             archive_timeout: timeout.map_or(Self::TIMEOUT, |timeout| timeout.0),
             restore_on_error: on_error.unwrap_or(OnError::Auto),
             restore_retry_budget: file.parsed("restore.retry_budget", str::parse)?,
         })
+    }
+
+    /// How many files are worked on at once where no flag says: one a core, at most 4.
+    pub fn jobs(&self) -> u8 {
+        const MOST_CORES: usize = 4;
+        let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_CORES));
+        self.jobs.map_or_else(|| u8::try_from(cores()).unwrap_or(1), |jobs| jobs.0)
     }
 
     /// The repository's directory.

@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time;
 
+use crate::wal::{SegmentName, SegmentRange};
+
 /// A number of bytes: plain, or with `KiB`, `MiB`, `GiB` or `TiB`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Size(pub u64);
@@ -10,6 +12,35 @@ pub(super) struct Size(pub u64);
 /// A time: a number with `s`, `m`, `h` or `d`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Duration(pub time::Duration);
+
+/// How many files are worked on at once: 1 to 64.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Jobs(pub u8);
+
+impl FromStr for Jobs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let jobs = text.parse().ok().filter(|jobs| (1..=64).contains(jobs));
+        jobs.map(Self).ok_or_else(|| format!("'{text}' is not a number from 1 to 64"))
+    }
+}
+
+/// Segments that somebody gives up: `FROM..TO`, both included, or one alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Lost(pub SegmentRange);
+
+impl FromStr for Lost {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (from, to) = text.split_once("..").unwrap_or((text, text));
+        let named = |name: &str| name.parse::<SegmentName>().map_err(|error| error.to_string());
+        SegmentRange::new(named(from)?, named(to)?)
+            .map(Self)
+            .ok_or_else(|| format!("'{text}' is no range: both have to be of one timeline, and in order"))
+    }
+}
 
 /// How segments are packed: `none` or `zstd[:LEVEL]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -151,7 +151,7 @@ impl Work<'_> {
                 break;
             }
         }
-        report.not_tried = progress.total_files.saturating_sub(progress.done_files);
+        report.not_tried += progress.total_files.saturating_sub(progress.done_files);
         if let Some(marks) = marks {
             let (marked, failure) = marks.finish();
             report.marked_done = Some(marked);

@@ -14,6 +14,7 @@ mod support;
 
 mod adoption;
 mod archive;
+mod drain;
 mod race;
 mod restore;
 mod set_aside;

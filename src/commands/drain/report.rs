@@ -70,7 +70,7 @@ pub struct DrainReport {
     pub failures: Vec<FileFailure>,
     /// Why draining ended before everything was tried.
     pub ended: Option<ArchiveError>,
-    /// Files that were not tried.
+    /// Files that were not tried for that reason, or not to an end.
     pub not_tried: u64,
     /// Files that are marked done now, durably; `None` where nobody asked for marks.
     pub marked_done: Option<u64>,
