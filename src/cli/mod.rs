@@ -4,6 +4,7 @@
 mod archive;
 mod args;
 mod deadline;
+mod drain;
 mod gate;
 mod init;
 mod inspect;
@@ -72,6 +73,7 @@ fn run(arguments: &Arguments) -> u8 {
         Verb::Archive(args) => archive::run(args, &settings, err),
         Verb::Restore(args) => restore::run(args, &settings, err),
         Verb::Gate(args) => gate::run(args, &settings, err),
+        Verb::Drain(args) => drain::run(args, &settings, err),
         Verb::SetAside(args) => set_aside::run(args, &settings, err),
         Verb::Inspect(args) => inspect::run(args, &settings, err),
         Verb::Verify(args) => verify::run(args, &settings, err),

@@ -179,7 +179,6 @@ impl Settings {
             restore_retry_budget: file.parsed("restore.retry_budget", str::parse)?,
         })
     }
-
     /// The repository's directory.
     pub fn repository_directory(&self) -> Result<PathBuf, SettingsError> {
         let named = self.repo.as_deref().filter(|repo| !repo.as_os_str().is_empty());

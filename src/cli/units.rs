@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time;
 
+use crate::wal::{SegmentName, SegmentRange};
+
 /// A number of bytes: plain, or with `KiB`, `MiB`, `GiB` or `TiB`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Size(pub u64);
@@ -10,6 +12,22 @@ pub(super) struct Size(pub u64);
 /// A time: a number with `s`, `m`, `h` or `d`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Duration(pub time::Duration);
+
+/// Segments that somebody gives up: `FROM..TO`, both included, or one alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Lost(pub SegmentRange);
+
+impl FromStr for Lost {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (from, to) = text.split_once("..").unwrap_or((text, text));
+        let named = |name: &str| name.parse::<SegmentName>().map_err(|error| error.to_string());
+        SegmentRange::new(named(from)?, named(to)?)
+            .map(Self)
+            .ok_or_else(|| format!("'{text}' is no range: both have to be of one timeline, and in order"))
+    }
+}
 
 /// How fast something may go, in bytes a second: a size and `/s`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

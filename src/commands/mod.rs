@@ -2,6 +2,7 @@
 //! codes, no clock and no environment: what a verb needs to know comes in as its request.
 
 mod archive;
+mod drain;
 mod gate;
 mod hint;
 mod init;
@@ -14,6 +15,9 @@ mod survey;
 mod verify;
 
 pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
+pub use drain::{
+    Acknowledged, DrainError, DrainReport, DrainRequest, DrainTally, FileFailure, FileRange, Owner, drain,
+};
 pub use gate::{GateReport, GateRequest, gate, gate_wait};
 pub use hint::Hint;
 pub use init::{InitError, InitReport, InitRequest, init};

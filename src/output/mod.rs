@@ -1,6 +1,7 @@
 //! Reports and failures as text for people and as JSON for machines. Decides nothing.
 
 mod colour;
+mod drain;
 mod failure;
 mod gate;
 mod init;
@@ -11,6 +12,7 @@ mod time;
 mod verify;
 
 pub use colour::Colour;
+pub use drain::{drain_json, drain_text};
 pub use failure::{Failure, LogFormat};
 pub use gate::{
     GATE_UNKNOWN_REPMGR, gate_json, gate_nagios, gate_repmgr, gate_text, gate_unknown_json,

@@ -19,7 +19,7 @@ use std::time::SystemTime;
 
 pub use conflict::{Conflict, StoredCopy};
 pub use digest::{Digest, for_each_hashed};
-pub use envelope::{Decoded, Envelope, decode};
+pub use envelope::{Decoded, Envelope, Packing, decode};
 pub use error::RepositoryError;
 pub use fetch::{Expected, Fetched, Proven, header_agrees};
 pub use identity::{Charter, Identity, StoredForm};
@@ -30,7 +30,7 @@ pub use put::{Offer, Put, Source};
 pub use stamp::SourceStamp;
 pub use verified::{Mark, MarkGroup, Marks};
 
-use crate::storage::{Key, ObjectStat, Published, Store};
+use crate::storage::{Key, ObjectStat, Published, Store, StoreLock};
 use crate::wal::{Lsn, SegmentName, Timeline, TimelineHistory, WalFileKind, WalFileName};
 use identity::publish_json;
 use layout::state_key;
@@ -189,6 +189,25 @@ impl<'s> Repository<'s> {
     /// When staging cannot be listed.
     pub fn sweep(&self) -> Result<u64, RepositoryError> {
         Ok(self.store.sweep()?)
+    }
+
+    /// Makes a stored file durable in all its forms, for whoever did not store it.
+    ///
+    /// # Errors
+    /// When it is not there, or may not be durable.
+    pub fn confirm(&self, name: WalFileName) -> Result<(), RepositoryError> {
+        for (form, _) in self.find(name)? {
+            self.store.confirm(&stored_key(name, form))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until nobody else settles a queue by means of this repository.
+    ///
+    /// # Errors
+    /// When the lock cannot be had.
+    pub fn lock_queue(&self) -> Result<Box<dyn StoreLock>, RepositoryError> {
+        Ok(self.store.lock(&state_key("drain.lock"))?)
     }
 
     /// The form in which this repository keeps files of a kind.

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::conflict::{Conflict, StoredCopy};
 use super::digest::{Digest, Hasher, fill};
-use super::envelope::{CopyError, copy, decode, pack};
+use super::envelope::{CopyError, Packing, copy, decode, pack};
 use super::layout::{Form, sidecar_key, sidecar_line, state_key, stored_key};
 use super::stamp::{SourceStamp, Stamp, Stored};
 use super::{Envelope, Identity, Origin, Repository, RepositoryError, WRITER};
@@ -34,6 +34,8 @@ pub struct Offer<'a> {
     pub identity: Identity,
     /// Compression level of stored form 1, 1 to 19.
     pub level: i32,
+    /// Who packs it.
+    pub packing: Packing,
     /// How the time of a stored file is written in messages.
     pub show_time: &'a dyn Fn(SystemTime) -> String,
 }
@@ -146,7 +148,7 @@ impl Repository<'_> {
                     node: origin.node.clone(),
                     writer: WRITER.to_owned(),
                 };
-                pack(offer.source, offer.level, envelope, staged)
+                pack(offer.source, offer.level, offer.packing, envelope, staged)
                     .and_then(|envelope| envelope.sha256.parse().map_err(CopyError::Staged))
             }
             Form::Plain | Form::Gzip | Form::Lz4 => copy(offer.source, size, staged),

@@ -15,6 +15,7 @@ mod verify;
 
 mod adoption;
 mod archive;
+mod drain;
 mod gate;
 mod race;
 mod restore;

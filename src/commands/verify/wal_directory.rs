@@ -8,7 +8,7 @@ use super::super::source::SourceFile;
 use super::reading::Budget;
 use super::report::{Comparison, Finding, VerifyReport};
 use crate::cluster::{Cluster, ClusterError, Status};
-use crate::repository::{Identity, Offer, Repository, RepositoryError, Source};
+use crate::repository::{Identity, Offer, Packing, Repository, RepositoryError, Source};
 use crate::wal::{SegmentName, SegmentNumber, WalFileName};
 
 /// What is compared.
@@ -77,8 +77,14 @@ impl Sides<'_> {
             }
         };
         self.budget.spend(source.stamp().size);
-        let offer =
-            Offer { name, source: &mut source, identity: self.identity, level: 1, show_time: self.show_time };
+        let offer = Offer {
+            name,
+            source: &mut source,
+            identity: self.identity,
+            level: 1,
+            packing: Packing::Inline,
+            show_time: self.show_time,
+        };
         let compared = self.repository.compare(offer);
         if !source.is_unchanged().unwrap_or(true) {
             return Ok(Judged::Gone);
