@@ -208,9 +208,7 @@ fn settle(
                 let (stored_bytes, bytes) = (one.stat.size_bytes, one.fetched.bytes);
                 report.read.add(stored_bytes, bytes);
                 report.files.entry((name.kind(), form)).or_default().add(stored_bytes, bytes);
-                if name.is_pages() && report.segment_size.is_none() {
-                    report.segment_size = SegmentSize::new(bytes);
-                }
+                report.learn_segment_size(name, bytes);
                 proven.push((form, one));
             }
             Err(error) => {

@@ -103,6 +103,20 @@ fn an_empty_repository_is_sound() {
 }
 
 #[test]
+fn gaps_are_told_though_nothing_says_yet_whose_the_repository_is() {
+    let scene = Scene::new();
+    scene.call(&["init"]).cwd(scene.path("elsewhere")).run().prints(&[]);
+    for name in [SEGMENTS[0], SEGMENTS[2]] {
+        scene.write(format!("repo/{name}"), segment(name));
+    }
+    for read in [2, 0] {
+        let report = scene.verified(&[], 1);
+        assert_eq!(report["read"]["files"], read);
+        assert_eq!(gaps(&report), [(SEGMENTS[1].to_owned(), SEGMENTS[1].to_owned(), "unknown".to_owned())]);
+    }
+}
+
+#[test]
 fn every_kind_of_damage_is_told_with_the_file() {
     let other_system = || of_system(segment(SEGMENT), OTHER_SYSTEM);
     type Breakage = (&'static str, &'static str, &'static str, Box<dyn Fn(&Scene)>);
