@@ -18,7 +18,7 @@ pub use report::{Comparison, Finding, Tally, VerifyReport, VerifyVerdict};
 use super::{Clock, Hint, Observer, Progress};
 use crate::cluster::{Cluster, ClusterError, ControlFile};
 use crate::repository::{
-    Expected, Form, Identity, Inventory, Mark, MarkGroup, Origin, Proven, Repository, RepositoryError,
+    Expected, Form, Identity, Inventory, Mark, MarkGroup, Marks, Origin, Proven, Repository, RepositoryError,
     sidecar_key,
 };
 use crate::storage::{Store, StoreError};
@@ -208,9 +208,7 @@ fn settle(
                 let (stored_bytes, bytes) = (one.stat.size_bytes, one.fetched.bytes);
                 report.read.add(stored_bytes, bytes);
                 report.files.entry((name.kind(), form)).or_default().add(stored_bytes, bytes);
-                if name.is_pages() && report.segment_size.is_none() {
-                    report.segment_size = SegmentSize::new(bytes);
-                }
+                report.learn_segment_size(name, bytes);
                 proven.push((form, one));
             }
             Err(error) => {
@@ -219,7 +217,16 @@ fn settle(
                 report.read.add(stored_bytes, 0);
                 report.files.entry((name.kind(), form)).or_default().add(stored_bytes, 0);
                 report.find(Finding::of(repository.locate(name, form), &error));
+                marking.distrust(name, form);
             }
+        }
+    }
+    for (form, one) in &proven {
+        if marking.remembers_otherwise(name, *form, one) {
+            sound = false;
+            let reason = "it held something else when it was read before, and nothing has touched it since";
+            report.find(Finding::Damaged { file: repository.locate(name, *form), reason: reason.to_owned() });
+            marking.distrust(name, *form);
         }
     }
     let first = proven.first().map(|(_, one)| one.fetched.digest);
@@ -229,6 +236,7 @@ fn settle(
             file: repository.locate(name, *form),
             reason: format!("another form of '{name}' is stored beside it and holds other content"),
         });
+        marking.distrust(name, *form);
     }
     if sound {
         marking.mark(name, &proven, report);
@@ -242,7 +250,10 @@ struct Marking<'a> {
     clock: &'a (dyn Clock + Sync),
     now: SystemTime,
     allowed: bool,
-    waiting: BTreeMap<MarkGroup, Vec<(WalFileName, Form, Mark)>>,
+    /// `None` lets a mark count no more.
+    waiting: BTreeMap<MarkGroup, Vec<(WalFileName, Form, Option<Mark>)>>,
+    /// The marks that were looked at last, as they were before.
+    remembered: Option<(MarkGroup, Marks)>,
     written_at: Duration,
 }
 
@@ -270,6 +281,7 @@ impl<'a> Marking<'a> {
             now: request.origin.now,
             allowed: owner.is_none(),
             waiting: BTreeMap::new(),
+            remembered: None,
             written_at: request.clock.elapsed(),
         })
     }
@@ -282,12 +294,31 @@ impl<'a> Marking<'a> {
             // Only what still stands there as it was opened is what was read.
             if self.repository.stat(name, *form).is_ok_and(|stat| stat.as_ref() == Some(&proven.stat)) {
                 let waiting = self.waiting.entry(MarkGroup::of(name)).or_default();
-                waiting.push((name, *form, Mark::of(proven, self.now)));
+                waiting.push((name, *form, Some(Mark::of(proven, self.now))));
             }
         }
         if self.clock.elapsed().saturating_sub(self.written_at) >= Self::WRITE_EVERY {
             self.write(report);
         }
+    }
+
+    /// What is damaged is read each time, though a mark of better days fits it.
+    fn distrust(&mut self, name: WalFileName, form: Form) {
+        if self.allowed {
+            self.waiting.entry(MarkGroup::of(name)).or_default().push((name, form, None));
+        }
+    }
+
+    /// Whether the untouched file held something else when it was read before: only this shows a medium that
+    /// lost bits of a file that has no digest of its own.
+    fn remembers_otherwise(&mut self, name: WalFileName, form: Form, proven: &Proven) -> bool {
+        let group = MarkGroup::of(name);
+        if self.remembered.as_ref().is_none_or(|(known, _)| *known != group) {
+            let marks = self.repository.marks(&group);
+            self.remembered = Some((group, marks));
+        }
+        let mark = self.remembered.as_ref().and_then(|(_, marks)| marks.get(name, form));
+        mark.is_some_and(|mark| mark.is_of(&proven.stat) && mark.differs_from(proven.fetched.digest))
     }
 
     fn write(&mut self, report: &mut VerifyReport) {
@@ -300,7 +331,10 @@ impl<'a> Marking<'a> {
             };
             marks.retain(is_there);
             for (name, form, mark) in waiting {
-                marks.set(name, form, mark);
+                match mark {
+                    Some(mark) => marks.set(name, form, mark),
+                    None => marks.distrust(name, form),
+                }
             }
             if let Err(error) = self.repository.replace_marks(&group, &marks) {
                 let Finding::Unreadable { reason, .. } = Finding::of(String::new(), &error) else { continue };

@@ -70,6 +70,12 @@ impl Mark {
         age.map_or(true, |age| age >= Self::EXPIRES_AFTER)
     }
 
+    /// Whether the WAL file held something else when it was read then.
+    #[must_use]
+    pub fn differs_from(&self, digest: Digest) -> bool {
+        self.sha256 != digest.to_string()
+    }
+
     /// Length of the WAL file in bytes.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
@@ -121,6 +127,13 @@ impl Marks {
     /// Sets the mark of a stored file.
     pub fn set(&mut self, name: WalFileName, form: Form, mark: Mark) {
         self.marks.insert(stored_key(name, form).as_str().to_owned(), mark);
+    }
+
+    /// Lets the mark of a stored file count no more; what it held is still remembered.
+    pub fn distrust(&mut self, name: WalFileName, form: Form) {
+        if let Some(mark) = self.marks.get_mut(stored_key(name, form).as_str()) {
+            mark.verified_at_s = 0;
+        }
     }
 
     /// Keeps only the marks of files that are still there.

@@ -2,7 +2,7 @@
 //! read again before its time.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use crate::support::*;
 
@@ -100,6 +100,20 @@ fn an_empty_repository_is_sound() {
     let unbound = Scene::new();
     unbound.call(&["init"]).without("WALKEEP_PGDATA").cwd(unbound.path("elsewhere")).run().prints(&[]);
     unbound.verify(&[]).prints(&["everything is sound"]);
+}
+
+#[test]
+fn gaps_are_told_though_nothing_says_yet_whose_the_repository_is() {
+    let scene = Scene::new();
+    scene.call(&["init"]).cwd(scene.path("elsewhere")).run().prints(&[]);
+    for name in [SEGMENTS[0], SEGMENTS[2]] {
+        scene.write(format!("repo/{name}"), segment(name));
+    }
+    for read in [2, 0] {
+        let report = scene.verified(&[], 1);
+        assert_eq!(report["read"]["files"], read);
+        assert_eq!(gaps(&report), [(SEGMENTS[1].to_owned(), SEGMENTS[1].to_owned(), "unknown".to_owned())]);
+    }
 }
 
 #[test]
@@ -365,6 +379,35 @@ fn damage_is_told_again_each_time() {
     scene.flip(&format!("repo/{SEGMENT}.zst"), 70_000);
     for _ in 0..3 {
         assert_eq!(findings(&scene.verified(&[], 1), "damaged").len(), 1);
+    }
+}
+
+/// What the file system tells of a file, as its mark has it.
+fn bring_up_to_date(scene: &Scene, file: &str) {
+    let meta = fs::metadata(scene.path(format!("repo/{file}"))).unwrap();
+    let path = "repo/.walkeep/verified/0000000100000000.json";
+    let mut marks: serde_json::Value = serde_json::from_slice(&scene.read(path)).unwrap();
+    let mark = &mut marks["marks"][file];
+    mark["mtime_ns"] = (meta.mtime() * 1_000_000_000 + meta.mtime_nsec()).into();
+    mark["changed_ns"] = (meta.ctime() * 1_000_000_000 + meta.ctime_nsec()).into();
+    scene.write(path, marks.to_string());
+}
+
+#[test]
+fn bits_that_a_medium_loses_are_found_when_the_file_is_read_again_and_told_from_then_on() {
+    for (compress, suffix, at) in [("zstd", ".zst", 70_000), ("none", "", 500_000)] {
+        let scene = filled(compress);
+        // As another tool would have left it: without a digest of its own.
+        let _ = fs::remove_file(scene.path(format!("repo/{SEGMENT}.sha256")));
+        scene.verified(&[], 0);
+        let file = format!("{SEGMENT}{suffix}");
+        scene.flip(&format!("repo/{file}"), at);
+        bring_up_to_date(&scene, &file);
+        assert_eq!(scene.verified(&[], 0)["read"]["files"], 0, "nothing shows it yet");
+        for more in [&["--full"][..], &[], &[], &["--full"]] {
+            let report = scene.verified(more, 1);
+            assert_eq!(findings(&report, "damaged").len(), 1, "{compress} {more:?}: {report}");
+        }
     }
 }
 

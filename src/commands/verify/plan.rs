@@ -45,6 +45,7 @@ pub(super) fn plan(
         match look(repository, forms, marks, now, full) {
             Looked::Marked(marked) => {
                 for (name, form, stored_bytes, bytes) in marked {
+                    report.learn_segment_size(name, bytes);
                     report.from_marks.add(stored_bytes, bytes);
                     report.files.entry((name.kind(), form)).or_default().add(stored_bytes, bytes);
                 }

@@ -175,6 +175,13 @@ impl VerifyReport {
         }
     }
 
+    /// Where no cluster tells the length of segments, the first sound one does.
+    pub(super) fn learn_segment_size(&mut self, name: WalFileName, bytes: u64) {
+        if name.is_pages() && self.segment_size.is_none() {
+            self.segment_size = SegmentSize::new(bytes);
+        }
+    }
+
     /// The missing ranges of a kind.
     pub fn gaps(&self, kind: GapKind) -> impl Iterator<Item = SegmentRange> + '_ {
         let gaps = self.timelines.iter().flat_map(|timeline| &timeline.gaps);
