@@ -8,10 +8,14 @@ pub mod wal;
 
 pub mod fsx;
 
+pub mod wake;
+
 // L1: a data directory, read-only; bytes under keys.
 pub mod cluster;
 
 pub mod storage;
+
+pub mod health;
 
 // L2: WAL files in a store.
 pub mod repository;

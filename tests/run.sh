@@ -42,6 +42,7 @@ missing_packages() {
 /usr/lib/postgresql/15/bin/postgres postgresql-15
 /usr/lib/postgresql/15/bin/pg_rewind postgresql-15
 /usr/lib/postgresql/15/bin/pgbench postgresql-15
+/usr/lib/postgresql/15/bin/repmgr postgresql-15-repmgr
 /usr/lib/postgresql/15/bin/psql postgresql-client-15
 strace strace
 zstd zstd

@@ -1,11 +1,11 @@
 use super::args::ArchiveArgs;
 use super::deadline::{Unfinished, within};
-use super::now::{origin, show_time};
+use super::now::origin;
 use super::settings::Settings;
 use super::stderr::Stderr;
 use super::units::Compression;
 use crate::commands::{ArchiveRequest, Hint, archive};
-use crate::output::Failure;
+use crate::output::{Failure, show_time};
 use crate::repository::Put;
 
 /// What the server counts as a failure and tries again.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::units::{Compression, Duration, Jobs, Lost, Size};
+use super::units::{Compression, Duration, Jobs, Lost, Rate, Size};
 use crate::output::LogFormat as Format;
 
 /// Keeps the write-ahead log of KingbaseES, PostgreSQL and openGauss.
@@ -54,6 +54,10 @@ pub(super) enum OutputFormat {
     #[default]
     Text,
     Json,
+    /// One line for Nagios and its heirs (gate)
+    Nagios,
+    /// The line of 'repmgr node check --archive-ready --optformat' (gate)
+    Repmgr,
 }
 
 #[derive(Clone, Copy, ValueEnum, Debug, PartialEq, Eq)]
@@ -76,9 +80,11 @@ pub(super) enum Verb {
     Init(InitArgs),
     Archive(ArchiveArgs),
     Restore(RestoreArgs),
+    Gate(GateArgs),
     Drain(DrainArgs),
     SetAside(SetAsideArgs),
     Inspect(InspectArgs),
+    Verify(VerifyArgs),
 }
 
 /// Makes a repository of an empty directory, or adopts one that WAL files lie in
@@ -200,6 +206,45 @@ pub(super) struct DrainArgs {
     pub no_header_check: bool,
 }
 
+/// Says before a switchover whether the archive of this node is ready for it
+///
+/// Counts what is pending as repmgr does (node check --archive-ready), and looks at what that cannot see: files
+/// that are gone, a queue that does not move, a command that archives nothing, a repository with gaps. Reads
+/// files only: the server may run, hang, be shut down or dead.
+///
+///   walkeep gate -D "$KINGBASE_DATA" --repo /archive
+///   walkeep gate --wait 10m -o repmgr
+///
+/// Exit code 0: OK. 1: WARNING. 2: CRITICAL. 3: UNKNOWN, or a usage error.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct GateArgs {
+    /// More pending files than this are a WARNING [default: 16]
+    #[arg(long, value_name = "N")]
+    pub warning: Option<u64>,
+    /// More pending files than this are CRITICAL [default: 128]
+    #[arg(long, value_name = "N")]
+    pub critical: Option<u64>,
+    /// A first pending file that has not moved for longer is CRITICAL [default: 10m]
+    #[arg(long, value_name = "DURATION")]
+    pub stuck_after: Option<Duration>,
+    /// Less free space in the repository is CRITICAL [default: off]
+    #[arg(long, value_name = "SIZE")]
+    pub min_free: Option<Size>,
+    /// Looks at nothing but the number of pending files, exactly as repmgr does
+    #[arg(long, conflicts_with = "is_final")]
+    pub count_only: bool,
+    /// Of a node that was shut down: proves that everything that it wrote before its end is stored
+    #[arg(long = "final")]
+    pub is_final: bool,
+    /// Waits until the verdict is OK, but no longer than this
+    #[arg(long, value_name = "DURATION")]
+    pub wait: Option<Duration>,
+    /// Gives up a look that takes longer, with UNKNOWN [default: 1m]
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+}
+
 /// Takes one stored file out of the way of its name, into .walkeep/set-aside: the way out of a refusal
 #[derive(Args, Debug)]
 pub(super) struct SetAsideArgs {
@@ -215,4 +260,29 @@ pub(super) struct SetAsideArgs {
 pub(super) struct InspectArgs {
     /// The file
     pub file: PathBuf,
+}
+
+/// Reads every stored file, and says whether all of it is sound and nothing is missing
+///
+/// What was read and is untouched since counts as read for 30 days. With -D DIR, typed here, the server's WAL
+/// directory is held against the repository as well: what is finished there has to be stored.
+///
+/// Exit code 0: everything is sound, and nothing is missing but what was acknowledged as lost.
+/// Exit code 1: something is damaged or missing.
+/// Exit code 2: it cannot be told.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct VerifyArgs {
+    /// Reads everything again
+    #[arg(long)]
+    pub full: bool,
+    /// Reads no faster than this, such as 100MiB/s [default: as fast as it goes]
+    #[arg(long, value_name = "RATE")]
+    pub budget: Option<Rate>,
+    /// How many files are read at once [env: WALKEEP_JOBS] [default: the number of cores, at most 4]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<Jobs>,
+    /// Does not hold the first page's header against the file's name and cluster: for encrypted WAL
+    #[arg(long)]
+    pub no_header_check: bool,
 }

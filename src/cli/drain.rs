@@ -1,14 +1,13 @@
 use std::io::IsTerminal;
-use std::path::Path;
 
-use super::args::{DrainArgs, OutputFormat};
+use super::args::DrainArgs;
 use super::deadline::{Idle, Unfinished};
-use super::now::{origin, show_time};
+use super::now::origin;
 use super::settings::Settings;
-use super::stderr::{Stderr, print};
+use super::stderr::{Stderr, print_report};
 use super::units::Compression;
 use crate::commands::{DrainRequest, Hint, drain};
-use crate::output::{Failure, ProgressDisplay, drain_json, drain_text};
+use crate::output::{Failure, ProgressDisplay, drain_json, drain_text, show_time};
 
 /// Something is not archived, or was refused.
 const FAILED: u8 = 1;
@@ -22,10 +21,9 @@ pub(super) fn run(args: &DrainArgs, settings: &Settings, err: Stderr) -> u8 {
         Ok(store) => store,
         Err(error) => return failed(&error, error.hint(), super::USAGE),
     };
-    // The data directory that somebody stands in comes before the one that the environment names.
-    let Some(data_directory) = settings.data_directory_of(Path::new("")) else {
-        let hint = "Name it with -D DIR, or call this in it.".to_owned();
-        return failed(&NoDataDirectory, Some(hint), super::USAGE);
+    let data_directory = match settings.data_directory() {
+        Ok(data_directory) => data_directory,
+        Err(error) => return failed(&error, error.hint(), super::USAGE),
     };
     let display = ProgressDisplay::new("archived", std::io::stderr().is_terminal(), settings.quiet);
     let limit = args.timeout.map_or(settings.archive_timeout, |timeout| timeout.0);
@@ -43,7 +41,7 @@ pub(super) fn run(args: &DrainArgs, settings: &Settings, err: Stderr) -> u8 {
         },
         min_free_bytes: args.min_free.or(settings.min_free).map_or(0, |size| size.0),
         header_check: !args.no_header_check,
-        jobs: args.jobs.map_or_else(|| settings.jobs(), |jobs| jobs.0),
+        jobs: args.jobs.map_or(settings.jobs, |jobs| jobs.0),
         mark_done: args.mark_done,
         force: args.force,
         missing: args.missing,
@@ -60,15 +58,8 @@ pub(super) fn run(args: &DrainArgs, settings: &Settings, err: Stderr) -> u8 {
         Err(error) => unfinished(&error),
         Ok(Err(error)) => failed(&error, error.hint(), FAILED),
         Ok(Ok(report)) => {
-            let printed = match settings.output {
-                OutputFormat::Text => print(&drain_text(&report)),
-                OutputFormat::Json => print(&format!("{}\n", drain_json(&report))),
-            };
+            let printed = print_report(settings.output, || drain_text(&report), || drain_json(&report));
             u8::from(!printed || !report.is_done())
         }
     }
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("no data directory is named")]
-struct NoDataDirectory;

@@ -1,7 +1,7 @@
-use super::args::{InitArgs, OutputFormat};
+use super::args::InitArgs;
 use super::now::origin;
 use super::settings::Settings;
-use super::stderr::{Stderr, print};
+use super::stderr::{Stderr, print_report};
 use super::units::Compression;
 use crate::commands::{Hint, InitRequest, init};
 use crate::output::{Failure, init_json, init_text};
@@ -33,10 +33,11 @@ pub(super) fn run(args: &InitArgs, settings: &Settings, err: Stderr) -> u8 {
         Err(error) => failed(&error, error.hint(), 1),
         Ok(report) => {
             let program = std::env::current_exe().unwrap_or_else(|_| "walkeep".into());
-            let printed = match settings.output {
-                OutputFormat::Text => print(&init_text(&report, &program)),
-                OutputFormat::Json => print(&format!("{}\n", init_json(&report, &program))),
-            };
+            let printed = print_report(
+                settings.output,
+                || init_text(&report, &program),
+                || init_json(&report, &program),
+            );
             u8::from(!printed)
         }
     }

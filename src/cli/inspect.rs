@@ -1,6 +1,6 @@
-use super::args::{InspectArgs, OutputFormat};
+use super::args::InspectArgs;
 use super::settings::Settings;
-use super::stderr::{Stderr, print};
+use super::stderr::{Stderr, print_report};
 use crate::commands::{Hint, InspectRequest, inspect};
 use crate::output::{Failure, inspect_json, inspect_text};
 
@@ -13,10 +13,8 @@ pub(super) fn run(args: &InspectArgs, settings: &Settings, err: Stderr) -> u8 {
             1
         }
         Ok(inspection) => {
-            let printed = match settings.output {
-                OutputFormat::Text => print(&inspect_text(&inspection)),
-                OutputFormat::Json => print(&format!("{}\n", inspect_json(&inspection))),
-            };
+            let printed =
+                print_report(settings.output, || inspect_text(&inspection), || inspect_json(&inspection));
             u8::from(!printed || !inspection.is_sound())
         }
     }

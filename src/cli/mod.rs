@@ -5,6 +5,7 @@ mod archive;
 mod args;
 mod deadline;
 mod drain;
+mod gate;
 mod init;
 mod inspect;
 mod now;
@@ -13,6 +14,7 @@ mod set_aside;
 mod settings;
 mod stderr;
 mod units;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,7 +23,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use args::{Arguments, Verb};
+use args::{Arguments, OutputFormat, Verb};
 use settings::Settings;
 use stderr::Stderr;
 
@@ -50,18 +52,31 @@ fn run(arguments: &Arguments) -> u8 {
             Stderr::new(format, false, 0).error(&failure);
             return match &arguments.verb {
                 Verb::Restore(_) => restore::usage_code(arguments.common.pgdata.as_deref()),
+                Verb::Gate(_) => gate::UNKNOWN,
                 _ => USAGE,
             };
         }
     };
     let err = Stderr::new(settings.log_format, settings.quiet, settings.verbose);
+    let one_line = matches!(settings.output, OutputFormat::Nagios | OutputFormat::Repmgr);
+    if one_line && !matches!(arguments.verb, Verb::Gate(_)) {
+        let failure = Failure {
+            what: "cannot write this report in that format".to_owned(),
+            causes: vec!["only gate writes nagios and repmgr lines".to_owned()],
+            hint: None,
+        };
+        err.error(&failure);
+        return USAGE;
+    }
     match &arguments.verb {
         Verb::Init(args) => init::run(args, &settings, err),
         Verb::Archive(args) => archive::run(args, &settings, err),
         Verb::Restore(args) => restore::run(args, &settings, err),
+        Verb::Gate(args) => gate::run(args, &settings, err),
         Verb::Drain(args) => drain::run(args, &settings, err),
         Verb::SetAside(args) => set_aside::run(args, &settings, err),
         Verb::Inspect(args) => inspect::run(args, &settings, err),
+        Verb::Verify(args) => verify::run(args, &settings, err),
     }
 }
 
@@ -76,6 +91,7 @@ fn not_understood(typed: &[OsString], error: &clap::Error) -> u8 {
     Stderr::raw(&text);
     match understood_verb(typed).as_deref() {
         Some("restore") => restore::usage_code(typed_pgdata(typed).as_deref()),
+        Some("gate") => gate::UNKNOWN,
         _ => USAGE,
     }
 }

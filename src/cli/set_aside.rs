@@ -1,7 +1,7 @@
-use super::args::{OutputFormat, SetAsideArgs};
+use super::args::SetAsideArgs;
 use super::now::origin;
 use super::settings::Settings;
-use super::stderr::{Stderr, print};
+use super::stderr::{Stderr, print_report};
 use crate::commands::{Hint, SetAsideRequest, set_aside};
 use crate::output::{Failure, set_aside_json, set_aside_text};
 
@@ -24,10 +24,8 @@ pub(super) fn run(args: &SetAsideArgs, settings: &Settings, err: Stderr) -> u8 {
     match set_aside(&request) {
         Err(error) => failed(&error, error.hint(), 1),
         Ok(report) => {
-            let printed = match settings.output {
-                OutputFormat::Text => print(&set_aside_text(&report)),
-                OutputFormat::Json => print(&format!("{}\n", set_aside_json(&report))),
-            };
+            let printed =
+                print_report(settings.output, || set_aside_text(&report), || set_aside_json(&report));
             u8::from(!printed)
         }
     }

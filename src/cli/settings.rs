@@ -3,6 +3,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time;
 
@@ -12,7 +13,7 @@ use super::args::{Common, OutputFormat};
 use super::units::{Compression, Duration, Jobs, Size};
 use crate::cluster::Cluster;
 use crate::commands::OnError;
-use crate::output::LogFormat;
+use crate::output::{Colour, LogFormat};
 use crate::repository::Origin;
 use crate::storage::DirectoryStore;
 
@@ -20,7 +21,7 @@ use crate::storage::DirectoryStore;
 const CONFIG_FILE: &str = "/etc/walkeep/walkeep.toml";
 
 /// Every key of the config file.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 14] = [
     "log",
     "cluster.pgdata",
     "cluster.node",
@@ -29,6 +30,9 @@ const KEYS: [&str; 11] = [
     "repository.min_free",
     "archive.timeout",
     "archive.ahead",
+    "gate.warning",
+    "gate.critical",
+    "gate.stuck_after",
     "archive.jobs",
     "restore.on_error",
     "restore.retry_budget",
@@ -47,8 +51,11 @@ pub(super) struct Settings {
     pub log_format: LogFormat,
     pub compress: Option<Compression>,
     pub min_free: Option<Size>,
+    pub jobs: usize,
     pub archive_timeout: time::Duration,
-    jobs: Option<Jobs>,
+    pub gate_warning: Option<u64>,
+    pub gate_critical: Option<u64>,
+    pub gate_stuck_after: Option<Duration>,
     pub restore_on_error: OnError,
     pub restore_retry_budget: Option<Duration>,
 }
@@ -68,6 +75,8 @@ pub(super) enum SettingsError {
     BadVariable { variable: &'static str, reason: String },
     #[error("no repository is named")]
     NoRepository,
+    #[error("no data directory is named")]
+    NoDataDirectory,
     #[error("'{0}' is not a repository that this version can use")]
     NotADirectoryUrl(String),
     #[error("the node's name '{0}' is empty, longer than {most} bytes, or holds control characters", most = Origin::MOST_NODE_BYTES)]
@@ -80,6 +89,11 @@ impl SettingsError {
             Self::UnknownKey { nearest, .. } => Some(format!("Is '{nearest}' meant?")),
             Self::NoRepository => Some(
                 "Name it with --repo DIR, $WALKEEP_REPO, or 'url' under [repository] in the config file."
+                    .to_owned(),
+            ),
+            Self::NoDataDirectory => Some(
+                "Name it with -D DIR, $WALKEEP_PGDATA, $KINGBASE_DATA or $PGDATA, or 'pgdata' under [cluster] in the \
+                 config file."
                     .to_owned(),
             ),
             Self::NotADirectoryUrl(_) => Some("Name a directory: /archive, or file:///archive.".to_owned()),
@@ -150,25 +164,21 @@ impl Settings {
             },
             min_free: file.parsed("repository.min_free", str::parse)?,
             jobs: match text_variable("WALKEEP_JOBS") {
-                Some(text) => Some(
-                    text.parse()
-                        .map_err(|reason| SettingsError::BadVariable { variable: "WALKEEP_JOBS", reason })?,
-                ),
+                Some(text) => text
+                    .parse()
+                    .map(Some)
+                    .map_err(|reason| SettingsError::BadVariable { variable: "WALKEEP_JOBS", reason })?,
                 None => file.parsed("archive.jobs", str::parse)?,
-            },
+            }
+            .map_or_else(default_jobs, |Jobs(number)| number),
             archive_timeout: timeout.map_or(Self::TIMEOUT, |timeout| timeout.0),
+            gate_warning: file.parsed("gate.warning", number)?,
+            gate_critical: file.parsed("gate.critical", number)?,
+            gate_stuck_after: file.parsed("gate.stuck_after", str::parse)?,
             restore_on_error: on_error.unwrap_or(OnError::Auto),
             restore_retry_budget: file.parsed("restore.retry_budget", str::parse)?,
         })
     }
-
-    /// How many files are worked on at once where no flag says: one a core, at most 4.
-    pub fn jobs(&self) -> u8 {
-        const MOST_CORES: usize = 4;
-        let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_CORES));
-        self.jobs.map_or_else(|| u8::try_from(cores()).unwrap_or(1), |jobs| jobs.0)
-    }
-
     /// The repository's directory.
     pub fn repository_directory(&self) -> Result<PathBuf, SettingsError> {
         let named = self.repo.as_deref().filter(|repo| !repo.as_os_str().is_empty());
@@ -186,6 +196,21 @@ impl Settings {
         self.repository_directory().map(DirectoryStore::new)
     }
 
+    /// The repository as a store, where one is named.
+    pub fn store_if_named(&self) -> Result<Option<DirectoryStore>, SettingsError> {
+        match self.store() {
+            Ok(store) => Ok(Some(store)),
+            Err(SettingsError::NoRepository) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether verdicts are coloured: on a terminal, unless NO_COLOR says otherwise (no-color.org).
+    pub fn colour(&self) -> Colour {
+        let wanted = std::io::stdout().is_terminal() && variable("NO_COLOR").is_none();
+        if wanted { Colour::On } else { Colour::Off }
+    }
+
     /// A path that means the same whatever directory the process is in.
     pub fn absolute(&self, path: &Path) -> PathBuf {
         self.current_dir.as_ref().map_or_else(|| path.to_owned(), |dir| dir.join(path))
@@ -194,6 +219,18 @@ impl Settings {
     /// The data directory that was named: by the flag, the environment or the config file.
     pub fn named_data_directory(&self) -> Option<PathBuf> {
         self.pgdata_flag.as_ref().or(self.pgdata_elsewhere.as_ref()).map(|dir| self.absolute(dir))
+    }
+
+    /// The data directory that was named, else the current directory where it is one.
+    pub fn data_directory(&self) -> Result<PathBuf, SettingsError> {
+        let current = || self.current_dir.clone().filter(|dir| Cluster::is_data_directory(dir));
+        self.named_data_directory().or_else(current).ok_or(SettingsError::NoDataDirectory)
+    }
+
+    /// The data directory that was typed with -D: for verbs that do more where one is, whatever the environment
+    /// of a server or a cron job names.
+    pub fn typed_data_directory(&self) -> Option<PathBuf> {
+        self.pgdata_flag.as_deref().map(|dir| self.absolute(dir))
     }
 
     /// The data directory of a verb that a server calls with a path: the one that was typed, the one that the
@@ -214,8 +251,18 @@ pub(super) fn data_directory_without_config(typed: Option<&Path>) -> Option<Path
     typed.map(Path::to_owned).or_else(current).or_else(pgdata_variable)
 }
 
+/// One file at once for each core, but the server has to have some.
+fn default_jobs() -> usize {
+    const MOST: usize = 4;
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST))
+}
+
 fn pgdata_variable() -> Option<PathBuf> {
     ["WALKEEP_PGDATA", "KINGBASE_DATA", "PGDATA"].into_iter().find_map(variable).map(PathBuf::from)
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("'{text}' is not a number"))
 }
 
 fn variable(name: &str) -> Option<OsString> {

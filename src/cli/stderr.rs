@@ -1,5 +1,6 @@
 use std::io::Write;
 
+use super::args::OutputFormat;
 use crate::output::{Failure, LogFormat};
 
 /// Standard error. A server may have closed it: failing to write there is no failure.
@@ -36,6 +37,15 @@ impl Stderr {
     pub fn raw(text: &str) {
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
+}
+
+/// Writes a report to standard output, as text or as JSON; `false` where that did not take it.
+pub(super) fn print_report(
+    output: OutputFormat,
+    text: impl FnOnce() -> String,
+    json: impl FnOnce() -> serde_json::Value,
+) -> bool {
+    if output == OutputFormat::Json { print(&format!("{}\n", json())) } else { print(&text()) }
 }
 
 /// Writes a report to standard output; `false` where that did not take it.

@@ -17,6 +17,8 @@ pub struct Dialect {
     pub control_versions: &'static [u32],
     /// Where each slot has a directory, within the data directory.
     pub slot_directory: &'static str,
+    /// What the server reads where a slot's state is damaged.
+    pub(super) slot_backup: Option<&'static str>,
     /// The server's main configuration file.
     pub conf_file: &'static str,
     /// What ALTER SYSTEM writes, in the data directory.
@@ -75,6 +77,7 @@ const KINGBASE_V8R6: Dialect = Dialect {
     control_file: "global/sys_control",
     control_versions: &[1201],
     slot_directory: "sys_replslot",
+    slot_backup: None,
     conf_file: "kingbase.conf",
     auto_conf_file: "kingbase.auto.conf",
     pid_file: "kingbase.pid",
@@ -91,6 +94,7 @@ const POSTGRESQL: Dialect = Dialect {
     control_file: "global/pg_control",
     control_versions: &[1201, 1300, 1700, 1800],
     slot_directory: "pg_replslot",
+    slot_backup: None,
     conf_file: "postgresql.conf",
     auto_conf_file: "postgresql.auto.conf",
     pid_file: "postmaster.pid",
@@ -137,6 +141,8 @@ pub(super) const DIALECTS: &[Dialect] = &[
         versions: Versions::Only("9.2"),
         wal_directory: "pg_xlog",
         control_versions: &[923],
+        // openGauss-server slot.cpp, `RestoreSlotFromDisk`.
+        slot_backup: Some("state.backup"),
         recovery: RecoveryFiles::RecoveryConf,
         ..POSTGRESQL
     },

@@ -13,6 +13,7 @@ mod run_state;
 #[cfg(test)]
 mod samples;
 mod server_config;
+mod slots;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -33,6 +34,7 @@ pub use recovery::Recovery;
 pub use replication_slot::{Invalidation, SlotPersistency, SlotState, SlotStateError};
 pub use run_state::{Role, RunState};
 pub use server_config::{ArchiveMode, ConfigFault, FaultKind, Origin, ServerConfig, Setting};
+pub use slots::{Slot, SlotFault};
 
 /// One data directory whose layout is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -40,6 +40,14 @@ impl SlotState {
         self.database == 0
     }
 
+    /// From where on the slot needs WAL: its `restart_lsn`; the control file's redo where it has none and is not
+    /// invalidated, for the server may hold WAL for it from there on that its file does not know of; `None`
+    /// where the server has given the slot up.
+    #[must_use]
+    pub fn needed_from(&self, redo: Lsn) -> Option<Lsn> {
+        if self.invalidated.is_some() { None } else { self.restart_lsn.or(Some(redo)) }
+    }
+
     /// Why the server gave the slot up, in the words of pg_replication_slots; `None` for a slot that is not
     /// invalidated, or a number that the server's major version (where it is known) does not use.
     ///
@@ -289,7 +297,7 @@ fn implausible(field: &'static str, found: impl fmt::Display) -> SlotStateError 
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{fixture, fixtures_with, printed, put};
+    use super::super::samples::{fixture, fixtures_with, opengauss_slot, printed, put};
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -400,26 +408,6 @@ mod tests {
             (reason(3, None), reason(8, None)),
             (Some("wal_level_insufficient"), Some("idle_timeout"))
         );
-    }
-
-    /// A slot file as openGauss's header lays it out, with extra content behind the fields.
-    fn opengauss_slot(extra: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0; 192];
-        put(&mut bytes, 0, MAGIC.to_le_bytes());
-        put(&mut bytes, 8, 1_u32.to_le_bytes());
-        put(&mut bytes, 12, 176_u32.to_le_bytes());
-        put(&mut bytes, 16, *b"dn_6002");
-        put(&mut bytes, 80, 16_384_u32.to_le_bytes());
-        put(&mut bytes, 84, 2_u16.to_le_bytes());
-        put(&mut bytes, 86, u16::try_from(extra.len()).unwrap().to_le_bytes());
-        put(&mut bytes, 96, 4711_u64.to_le_bytes());
-        put(&mut bytes, 104, 4712_u64.to_le_bytes());
-        put(&mut bytes, 112, 0x0300_0028_u64.to_le_bytes());
-        put(&mut bytes, 120, 0x0300_0060_u64.to_le_bytes());
-        put(&mut bytes, 128, *b"mppdb_decoding");
-        bytes.extend_from_slice(extra);
-        seal(&mut bytes, 16);
-        bytes
     }
 
     #[test]

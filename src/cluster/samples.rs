@@ -61,6 +61,27 @@ pub fn opengauss_control_file() -> Vec<u8> {
     bytes
 }
 
+/// A slot file as openGauss's header lays it out, with extra content behind the fields.
+pub fn opengauss_slot(extra: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; 192];
+    put(&mut bytes, 0, 0x0105_1CA1_u32.to_le_bytes());
+    put(&mut bytes, 8, 1_u32.to_le_bytes());
+    put(&mut bytes, 12, 176_u32.to_le_bytes());
+    put(&mut bytes, 16, *b"dn_6002");
+    put(&mut bytes, 80, 16_384_u32.to_le_bytes());
+    put(&mut bytes, 84, 2_u16.to_le_bytes());
+    put(&mut bytes, 86, u16::try_from(extra.len()).unwrap().to_le_bytes());
+    put(&mut bytes, 96, 4711_u64.to_le_bytes());
+    put(&mut bytes, 104, 4712_u64.to_le_bytes());
+    put(&mut bytes, 112, 0x0300_0028_u64.to_le_bytes());
+    put(&mut bytes, 120, 0x0300_0060_u64.to_le_bytes());
+    put(&mut bytes, 128, *b"mppdb_decoding");
+    bytes.extend_from_slice(extra);
+    let crc = crc32c::crc32c(&bytes[16..]);
+    put(&mut bytes, 4, crc.to_le_bytes());
+    bytes
+}
+
 /// PostgreSQL 12's control file with KingbaseES's two fields behind it, and its checksum behind those.
 pub fn kingbase_control_file() -> Vec<u8> {
     let mut bytes = fixture("12/running/pg_control");

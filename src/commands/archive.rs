@@ -151,7 +151,7 @@ pub(super) struct Terms<'a> {
     /// Whether the first page's header is held against the name.
     pub header_check: bool,
     /// How many files are archived at once.
-    pub jobs: u8,
+    pub jobs: usize,
     /// Who stores, and when.
     pub origin: &'a Origin,
     /// How times are written in messages.
@@ -239,7 +239,7 @@ impl Terms<'_> {
         if let WalFileName::Segment(segment) = name {
             refuse_open_tail(path, segment, identity.segment_size)?;
         }
-        let bytes = source.stamp().size.saturating_mul(self.jobs.into());
+        let bytes = source.stamp().size.saturating_mul(self.jobs as u64);
         refuse_low_space(repository, bytes, self.min_free_bytes)?;
         Ok(identity)
     }

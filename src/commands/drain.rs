@@ -24,7 +24,7 @@ use plan::{Item, Plan};
 
 pub use lost::Acknowledged;
 pub use owner::Owner;
-pub use report::{DrainError, DrainReport, FileFailure, FileRange, Tally};
+pub use report::{DrainError, DrainReport, DrainTally, FileFailure, FileRange};
 
 /// What is to be drained, and where to.
 pub struct DrainRequest<'a> {
@@ -39,7 +39,7 @@ pub struct DrainRequest<'a> {
     /// Whether the first page's header is held against the name: not for encrypted WAL.
     pub header_check: bool,
     /// How many files are archived at once, at least 1.
-    pub jobs: u8,
+    pub jobs: usize,
     /// Whether what is archived is marked done.
     pub mark_done: bool,
     /// Whether that is done to a queue that a live archiver owns.

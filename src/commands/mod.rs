@@ -3,6 +3,7 @@
 
 mod archive;
 mod drain;
+mod gate;
 mod hint;
 mod init;
 mod inspect;
@@ -10,11 +11,14 @@ mod observer;
 mod restore;
 mod set_aside;
 mod source;
+mod survey;
+mod verify;
 
 pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
 pub use drain::{
-    Acknowledged, DrainError, DrainReport, DrainRequest, FileFailure, FileRange, Owner, Tally, drain,
+    Acknowledged, DrainError, DrainReport, DrainRequest, DrainTally, FileFailure, FileRange, Owner, drain,
 };
+pub use gate::{GateReport, GateRequest, gate, gate_wait};
 pub use hint::Hint;
 pub use init::{InitError, InitReport, InitRequest, init};
 pub use inspect::{
@@ -27,11 +31,14 @@ pub use restore::{
     restore,
 };
 pub use set_aside::{SetAsideError, SetAsideReport, SetAsideRequest, set_aside};
+pub use verify::{
+    Comparison, Finding, Tally, VerifyError, VerifyReport, VerifyRequest, VerifyVerdict, verify,
+};
 
 /// The values that reports are made of, for whoever renders them.
 pub mod facts {
-    pub use crate::cluster::{ControlFile, Invalidation, SlotPersistency, SlotState};
-    pub use crate::repository::{Envelope, Form, StoredForm};
+    pub use crate::cluster::{ControlFile, Invalidation, SlotPersistency, SlotState, Status};
+    pub use crate::repository::{Conflict, Envelope, Form, KnownGap, StoredForm};
 }
 
 /// A user who must not write here, because somebody else will have to.

@@ -1,3 +1,5 @@
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::{AtPath, PathError};
@@ -8,4 +10,31 @@ use super::{AtPath, PathError};
 /// When the file system cannot be asked.
 pub fn free_bytes(dir: &Path) -> Result<u64, PathError> {
     fs2::available_space(dir).at("read the free space of", dir)
+}
+
+/// Whether two directories lie on one file system, so that what fills one fills the other. Two file systems may
+/// still share a disk.
+///
+/// # Errors
+/// When a directory cannot be looked at.
+pub fn is_same_file_system(one: &Path, other: &Path) -> Result<bool, PathError> {
+    let device = |dir| fs::metadata(dir).at("look at", dir).map(|metadata| metadata.dev());
+    Ok(device(one)? == device(other)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn directories_of_one_file_system_are_told_from_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let (below, link) = (dir.path().join("below"), dir.path().join("link"));
+        fs::create_dir(&below).unwrap();
+        symlink("/proc", &link).unwrap();
+        assert!(is_same_file_system(dir.path(), &below).unwrap());
+        assert!(!is_same_file_system(dir.path(), &link).unwrap(), "where it leads to");
+        assert!(is_same_file_system(dir.path(), &dir.path().join("gone")).is_err());
+    }
 }

@@ -4,7 +4,7 @@ use indicatif::BinaryBytes;
 use serde_json::{Value, json};
 
 use super::{Failure, SCHEMA};
-use crate::commands::{Acknowledged, DrainReport, FileRange, Hint, Tally};
+use crate::commands::{Acknowledged, DrainReport, DrainTally, FileRange, Hint};
 
 /// Says what was archived, what was not and why, and what to do next.
 #[must_use]
@@ -159,7 +159,7 @@ fn failure_json(error: &dyn std::error::Error, hint: Option<String>, name: &str)
     json!({"name": Some(name).filter(|name| !name.is_empty()), "causes": causes, "hint": hint})
 }
 
-fn tally_json(tally: Tally) -> Value {
+fn tally_json(tally: DrainTally) -> Value {
     json!({"files": tally.files, "bytes": tally.bytes})
 }
 
@@ -167,7 +167,7 @@ fn range_json(range: &FileRange) -> Value {
     json!({"first": range.first.to_string(), "last": range.last.to_string(), "files": range.files})
 }
 
-fn tally(tally: Tally) -> String {
+fn tally(tally: DrainTally) -> String {
     format!("{}, {}", files(tally.files), BinaryBytes(tally.bytes))
 }
 

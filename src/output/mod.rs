@@ -1,18 +1,29 @@
 //! Reports and failures as text for people and as JSON for machines. Decides nothing.
 
+mod colour;
 mod drain;
 mod failure;
+mod gate;
 mod init;
 mod inspect;
 mod progress;
 mod set_aside;
+mod time;
+mod verify;
 
+pub use colour::Colour;
 pub use drain::{drain_json, drain_text};
 pub use failure::{Failure, LogFormat};
+pub use gate::{
+    GATE_UNKNOWN_REPMGR, gate_json, gate_nagios, gate_repmgr, gate_text, gate_unknown_json,
+    gate_unknown_nagios,
+};
 pub use init::{init_json, init_text};
 pub use inspect::{inspect_json, inspect_text};
 pub use progress::ProgressDisplay;
 pub use set_aside::{set_aside_json, set_aside_text};
+pub use time::show_time;
+pub use verify::{verify_json, verify_text};
 
 /// Number of the JSON schema that every report carries.
 pub const SCHEMA: u32 = 1;

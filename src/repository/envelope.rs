@@ -171,19 +171,19 @@ fn length_changed() -> io::Error {
 }
 
 /// A stored file, opened: what it says of itself, and the WAL file's own bytes.
-pub struct Decoded {
+pub struct Decoded<'r> {
     /// The envelope, where the file is in stored form 1.
     pub envelope: Option<Envelope>,
     /// The WAL file's bytes. They end in an error where the stored file is cut short or damaged.
-    pub bytes: Box<dyn Read + Send>,
+    pub bytes: Box<dyn Read + Send + 'r>,
 }
 
 /// Opens a stored file whatever its form.
 ///
 /// # Errors
 /// When its beginning cannot be read, or is damaged.
-pub fn decode(form: Form, mut stored: Box<dyn Read + Send>) -> io::Result<Decoded> {
-    let bytes: Box<dyn Read + Send> = match form {
+pub fn decode<'r>(form: Form, mut stored: Box<dyn Read + Send + 'r>) -> io::Result<Decoded<'r>> {
+    let bytes: Box<dyn Read + Send + 'r> = match form {
         Form::Plain => stored,
         Form::Gzip => Box::new(flate2::read::MultiGzDecoder::new(stored)),
         Form::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(stored)),

@@ -7,23 +7,28 @@ mod envelope;
 mod error;
 mod fetch;
 mod identity;
+mod inventory;
 mod known_gaps;
 mod layout;
 mod put;
 mod stamp;
+mod verified;
 
+use std::path::Path;
 use std::time::SystemTime;
 
 pub use conflict::{Conflict, StoredCopy};
 pub use digest::{Digest, for_each_hashed};
 pub use envelope::{Decoded, Envelope, Packing, decode};
 pub use error::RepositoryError;
-pub use fetch::{Expected, Fetched, header_agrees};
+pub use fetch::{Expected, Fetched, Proven, header_agrees};
 pub use identity::{Charter, Identity, StoredForm};
+pub use inventory::Inventory;
 pub use known_gaps::KnownGap;
 pub use layout::{Form, parse_stored, sidecar_key, stored_key};
 pub use put::{Offer, Put, Source};
 pub use stamp::SourceStamp;
+pub use verified::{Mark, MarkGroup, Marks};
 
 use crate::storage::{Key, ObjectStat, Published, Store, StoreLock};
 use crate::wal::{Lsn, SegmentName, Timeline, TimelineHistory, WalFileKind, WalFileName};
@@ -154,6 +159,22 @@ impl<'s> Repository<'s> {
         self.store.location()
     }
 
+    /// Whether this user may store in it, as far as that can be told without writing.
+    ///
+    /// # Errors
+    /// When he may not, or it cannot be told.
+    pub fn check_writable(&self) -> Result<(), RepositoryError> {
+        Ok(self.store.check_writable()?)
+    }
+
+    /// Whether it lies on the file system of a path.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn shares_file_system_with(&self, path: &Path) -> Result<bool, RepositoryError> {
+        Ok(self.store.shares_file_system_with(path)?)
+    }
+
     /// Bytes that may still be stored.
     ///
     /// # Errors
@@ -217,11 +238,17 @@ impl<'s> Repository<'s> {
     /// # Errors
     /// When the store cannot be listed.
     pub fn list(&self) -> Result<Vec<(WalFileName, Form)>, RepositoryError> {
-        let listed = self.store.list("")?;
-        let objects = listed.iter().filter(|listed| listed.is_object);
-        let mut files: Vec<_> = objects.filter_map(|listed| parse_stored(&listed.name)).collect();
-        files.sort_unstable();
-        Ok(files)
+        Ok(self.inventory()?.files)
+    }
+
+    /// The name of every WAL file that is stored, sorted, each once.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    pub fn names(&self) -> Result<Vec<WalFileName>, RepositoryError> {
+        let mut names: Vec<WalFileName> = self.list()?.into_iter().map(|(name, _)| name).collect();
+        names.dedup();
+        Ok(names)
     }
 
     /// The earliest stored segment of the same timeline that lies behind the given one.

@@ -210,42 +210,8 @@ impl Repository<'_> {
     ) -> Result<(Put, Stored), RepositoryError> {
         let mut outcome = None;
         for (form, stat) in found {
-            let key = stored_key(offer.name, *form);
-            offer.source.seek(SeekFrom::Start(0)).map_err(RepositoryError::Source)?;
-            let damaged = |error: io::Error| RepositoryError::Damaged {
-                file: self.store.locate(&key),
-                reason: error.to_string(),
-            };
-            let mut stored = decode(*form, self.store.confirm(&key)?.bytes).map_err(damaged)?;
-            let compared = compare(&mut *stored.bytes, offer.source, offer.name, offer.identity);
-            let Compared { relation, stored: (digest, bytes), offered } =
-                compared.map_err(|error| match error {
-                    CopyError::Staged(error) => damaged(error),
-                    CopyError::Source(error) => RepositoryError::Source(error),
-                })?;
-            let put = match relation {
-                Relation::Identical => Put::AlreadyStored,
-                // A standby offers the last segment that it received of a timeline as far as it got; the primary
-                // stored it whole. It has nothing that the stored file lacks.
-                Relation::SameWal | Relation::OfferedIsPrefix { .. } => Put::SameWalStored,
-                relation => {
-                    let node = stored.envelope.map(|envelope| envelope.node);
-                    let node = node.or_else(|| Stamp::read(self.store, offer.name)?.stored_by);
-                    return Err(RepositoryError::Conflict(Box::new(Conflict {
-                        name: offer.name,
-                        stored: StoredCopy {
-                            file: self.store.locate(&key),
-                            digest,
-                            bytes,
-                            at: (offer.show_time)(stat.modified),
-                            node,
-                        },
-                        offered_digest: offered.0,
-                        offered_bytes: offered.1,
-                        relation,
-                    })));
-                }
-            };
+            let confirmed = self.store.confirm(&stored_key(offer.name, *form))?;
+            let (put, digest) = self.judge(*form, stat, confirmed.bytes, offer)?;
             if *form == Form::Plain {
                 self.complete_sidecar(offer.name, digest)?;
             }
@@ -253,6 +219,66 @@ impl Repository<'_> {
         }
         // A stored file that went away between looking and comparing: somebody set it aside or pruned it.
         outcome.ok_or(RepositoryError::SourceTakenAway)
+    }
+
+    /// What would come of an offer, without a thing being written; `None` where nothing bears the name.
+    ///
+    /// # Errors
+    /// When either file cannot be read, or other content bears the name.
+    pub fn compare(&self, mut offer: Offer<'_>) -> Result<Option<Put>, RepositoryError> {
+        let mut outcome = None;
+        for (form, stat) in self.find(offer.name)? {
+            if let Some(object) = self.store.open(&stored_key(offer.name, form))? {
+                outcome = Some(self.judge(form, &stat, object.bytes, &mut offer)?.0);
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Holds one stored form of the name against the offer.
+    fn judge(
+        &self,
+        form: Form,
+        stat: &ObjectStat,
+        bytes: Box<dyn Read + Send>,
+        offer: &mut Offer<'_>,
+    ) -> Result<(Put, Digest), RepositoryError> {
+        let key = stored_key(offer.name, form);
+        offer.source.seek(SeekFrom::Start(0)).map_err(RepositoryError::Source)?;
+        let damaged = |error: io::Error| RepositoryError::Damaged {
+            file: self.store.locate(&key),
+            reason: error.to_string(),
+        };
+        let mut stored = decode(form, bytes).map_err(damaged)?;
+        let compared = compare(&mut *stored.bytes, offer.source, offer.name, offer.identity);
+        let Compared { relation, stored: (digest, bytes), offered } =
+            compared.map_err(|error| match error {
+                CopyError::Staged(error) => damaged(error),
+                CopyError::Source(error) => RepositoryError::Source(error),
+            })?;
+        match relation {
+            Relation::Identical => Ok((Put::AlreadyStored, digest)),
+            // A standby offers the last segment that it received of a timeline as far as it got; the primary
+            // stored it whole. It has nothing that the stored file lacks.
+            Relation::SameWal | Relation::OfferedIsPrefix { .. } => Ok((Put::SameWalStored, digest)),
+            relation => {
+                let node = stored.envelope.map(|envelope| envelope.node);
+                let node = node.or_else(|| Stamp::read(self.store, offer.name)?.stored_by);
+                Err(RepositoryError::Conflict(Box::new(Conflict {
+                    name: offer.name,
+                    stored: StoredCopy {
+                        file: self.store.locate(&key),
+                        digest,
+                        bytes,
+                        at: (offer.show_time)(stat.modified),
+                        node,
+                    },
+                    offered_digest: offered.0,
+                    offered_bytes: offered.1,
+                    relation,
+                })))
+            }
+        }
     }
 }
 

@@ -243,6 +243,19 @@ impl Store for DirectoryStore {
         Ok(Box::new(fsx::lock_exclusive(&self.path(key), self.modes()?)?))
     }
 
+    fn check_writable(&self) -> Result<(), StoreError> {
+        for folder in [self.root.clone(), self.staging()] {
+            let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+            rustix::fs::access(&folder, access).at("write into", &folder)?;
+        }
+        Ok(())
+    }
+
+    fn shares_file_system_with(&self, path: &Path) -> Result<bool, StoreError> {
+        let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).at("look at", path);
+        Ok(device(&self.root)? == device(path)?)
+    }
+
     fn free_bytes(&self) -> Result<u64, StoreError> {
         Ok(fsx::free_bytes(&self.root)?)
     }

@@ -192,6 +192,14 @@ impl Store for MemoryStore {
         Ok(Box::new(NoLock))
     }
 
+    fn check_writable(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn shares_file_system_with(&self, _: &Path) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     fn free_bytes(&self) -> Result<u64, StoreError> {
         Ok(u64::MAX)
     }

@@ -6,6 +6,7 @@ mod memory;
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::time::SystemTime;
 
 pub use directory::DirectoryStore;
@@ -206,6 +207,18 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When it cannot be had.
     fn lock(&self, key: &Key) -> Result<Box<dyn StoreLock>, StoreError>;
+
+    /// Whether this user may store in it, as far as that can be told without writing.
+    ///
+    /// # Errors
+    /// When he may not, or it cannot be told.
+    fn check_writable(&self) -> Result<(), StoreError>;
+
+    /// Whether it lies on the file system of a path.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    fn shares_file_system_with(&self, path: &Path) -> Result<bool, StoreError>;
 
     /// Bytes that may still be written.
     ///

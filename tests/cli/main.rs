@@ -11,10 +11,12 @@
 )]
 
 mod support;
+mod verify;
 
 mod adoption;
 mod archive;
 mod drain;
+mod gate;
 mod race;
 mod restore;
 mod set_aside;

@@ -89,7 +89,8 @@ pub fn control_file_11() -> Vec<u8> {
     bytes
 }
 
-fn seal(bytes: &mut [u8], at: usize) {
+/// Gives a control file the checksum that its bytes ask for.
+pub fn seal(bytes: &mut [u8], at: usize) {
     let crc = crc32c::crc32c(&bytes[..at]);
     bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
 }
@@ -292,6 +293,7 @@ impl Scene {
         self.write(format!("{at}/PG_VERSION"), format!("{version}\n"));
         self.write(format!("{at}/global/pg_control"), control_file);
         fs::create_dir_all(self.path(at).join("pg_wal/archive_status")).unwrap();
+        fs::create_dir_all(self.path(at).join("pg_replslot")).unwrap();
     }
 
     /// Writes a file, with the directories above it.

@@ -144,6 +144,19 @@ fn set_aside_never_loses_a_file_whatever_fails() {
 }
 
 #[test]
+fn verify_harms_nothing_and_never_takes_a_failure_for_damage() {
+    let command = |place: &Workplace| place.walkeep(&["verify", "--jobs", "1", "--repo", "repo"]);
+    sweep(ZSTD, command, |place, injection, ended| {
+        let context = format!("{injection:?}, {ended:?}");
+        assert!(matches!(ended.code, None | Some(0 | 2)), "{context}");
+        place.must(&mut command(place));
+        place.stored();
+        place.must(&mut place.archive(SECOND));
+        assert_eq!(place.staging(), Vec::<std::path::PathBuf>::new(), "leftovers are swept: {context}");
+    });
+}
+
+#[test]
 fn init_can_be_called_again_whatever_failed() {
     let command = |place: &Workplace| place.walkeep(&["init", "--repo", "new", "-D", "data"]);
     sweep(ZSTD, command, |place, injection, ended| {

@@ -150,23 +150,27 @@ fn near(text: &str) -> String {
     }
 }
 
-impl FaultKind {
+impl ConfigFault {
     /// Whether settings may be made that were not seen.
-    const fn hides_settings(&self) -> bool {
-        match self {
-            Self::Syntax { .. }
-            | Self::TooManySyntaxErrors
-            | Self::EmptyInclude
-            | Self::IncludesItself
-            | Self::TooDeep { .. } => false,
-            Self::Missing { .. }
-            | Self::Unreadable { .. }
-            | Self::TooLong { .. }
-            | Self::RelativePath { .. }
-            | Self::OtherDataDirectory { .. } => true,
+    #[must_use]
+    pub const fn hides_settings(&self) -> bool {
+        match self.kind {
+            FaultKind::Syntax { .. }
+            | FaultKind::TooManySyntaxErrors
+            | FaultKind::EmptyInclude
+            | FaultKind::IncludesItself
+            | FaultKind::TooDeep { .. } => false,
+            // Without its main file it is another configuration; what an include misses nobody has.
+            FaultKind::Missing { .. } => self.line.is_none(),
+            FaultKind::Unreadable { .. }
+            | FaultKind::TooLong { .. }
+            | FaultKind::RelativePath { .. }
+            | FaultKind::OtherDataDirectory { .. } => true,
         }
     }
+}
 
+impl FaultKind {
     /// Whether the server itself takes nothing from its files while this is so: it does not start, and a
     /// reload changes nothing (`ProcessConfigFile` in guc-file.l).
     const fn stops_the_server(&self) -> bool {
@@ -196,7 +200,7 @@ const MOST_DEPTH: u32 = 10;
 /// All files of a configuration together; a usual one has 30 KiB.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// Two files that include each other often make 2^10 reads; servers have no bound but that.
+/// Files that are included, each time they are; two that include each other twice already make 2^10 reads.
 const MOST_FILES: usize = 1000;
 
 /// Memory is bounded by this, for a setting may be 3 bytes long.
@@ -260,7 +264,7 @@ impl ServerConfig {
     /// one that is seen may be overruled: what follows from this configuration is unknown.
     #[must_use]
     pub fn is_certain(&self) -> bool {
-        !self.faults.iter().any(|fault| fault.kind.hides_settings())
+        !self.faults.iter().any(ConfigFault::hides_settings)
     }
 
     /// The faults for which the server takes nothing from its files: it does not start, and a reload changes

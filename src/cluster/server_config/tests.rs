@@ -144,7 +144,7 @@ fn what_is_to_be_included_and_is_not_there_is_a_fault() {
     assert_eq!(scratch.faults(), expected.map(|text| text.replace(&root, "")));
     assert_eq!(scratch.found("a"), ["1@postgresql.conf:4"]);
     assert_eq!(scratch.config().refused_by_the_server().count(), 3);
-    assert!(!scratch.config().is_certain());
+    assert!(scratch.config().is_certain(), "nothing is hidden");
 }
 
 #[test]
@@ -168,6 +168,22 @@ fn loops_end_where_the_server_ends_them() {
     scratch.write("other.conf", "include 'postgresql.conf'\n".repeat(5));
     assert!(scratch.config().files().len() <= MOST_FILES + 1);
     assert!(!scratch.config().is_certain(), "too many files");
+}
+
+#[test]
+fn what_hides_settings_is_told_however_many_faults_there_are() {
+    let scratch = Scratch::new();
+    scratch.write("junk.conf", "?\n".repeat(99));
+    std::fs::create_dir(scratch.path("no file")).unwrap();
+    let junk = "include 'junk.conf'\n".repeat(20);
+    scratch.write("postgresql.conf", format!("{junk}include 'no file'\na=1\n"));
+    assert!(!scratch.config().is_certain());
+    assert!(scratch.config().faults().len() < 1100);
+    assert_eq!(scratch.found("a"), ["1@postgresql.conf:22"]);
+    scratch.write("postgresql.conf", format!("{}a=1\n", "include_dir 'no file'\n".repeat(5000)));
+    assert!(!scratch.config().is_certain(), "too many includes");
+    assert_eq!(scratch.faults().len(), 1);
+    assert_eq!(scratch.found("a"), ["1@postgresql.conf:5001"]);
 }
 
 #[test]

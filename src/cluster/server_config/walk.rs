@@ -18,6 +18,7 @@ pub(super) struct Walk {
     pub faults: Vec<ConfigFault>,
     pub files: Vec<PathBuf>,
     read_bytes: u64,
+    includes: usize,
     parents: Parents,
 }
 
@@ -50,7 +51,7 @@ struct Caller<'a> {
 /// A server gives a file up after so many syntax errors.
 const MOST_SYNTAX_ERRORS: usize = 100;
 
-/// Loops make faults quicker than settings.
+/// Loops make faults quicker than settings. What may hide settings is kept beyond them.
 const MOST_FAULTS: usize = 1000;
 
 impl Walk {
@@ -66,8 +67,9 @@ impl Walk {
     }
 
     pub fn fault(&mut self, file: &Path, line: Option<u32>, kind: FaultKind) {
-        if self.faults.len() < MOST_FAULTS {
-            self.faults.push(ConfigFault { file: file.to_path_buf(), line, kind });
+        let fault = ConfigFault { file: file.to_path_buf(), line, kind };
+        if self.faults.len() < MOST_FAULTS || fault.hides_settings() {
+            self.faults.push(fault);
         }
     }
 
@@ -75,10 +77,6 @@ impl Walk {
     /// fault of the place that asks for it.
     pub fn read(&mut self, path: &Path, by: &Path, line: Option<u32>, must_exist: bool) -> Option<Vec<u8>> {
         let target = path.to_path_buf();
-        if self.files.len() >= MOST_FILES {
-            self.fault(by, line, FaultKind::TooLong { target });
-            return None;
-        }
         let left = MOST_BYTES - self.read_bytes;
         match read_bounded(path, left) {
             Ok(Some(bytes)) => {
@@ -136,7 +134,20 @@ impl Walk {
         }
     }
 
+    /// Whether one more include is within the bounds; the first that is not is a fault.
+    fn may_include(&mut self, target: &Path, by: Caller<'_>) -> bool {
+        self.includes = self.includes.saturating_add(1);
+        if self.includes == MOST_FILES + 1 {
+            let kind = FaultKind::TooLong { target: target.to_path_buf() };
+            self.fault(by.file, Some(by.line), kind);
+        }
+        self.includes <= MOST_FILES
+    }
+
     fn include_file(&mut self, target: &Path, by: Caller<'_>, must_exist: bool) {
+        if !self.may_include(target, by) {
+            return;
+        }
         let depth = by.depth + 1;
         if depth > MOST_DEPTH {
             let kind = FaultKind::TooDeep { target: target.to_path_buf() };
@@ -152,6 +163,9 @@ impl Walk {
 
     fn include_directory(&mut self, name: &[u8], by: Caller<'_>) {
         let Some(directory) = self.target(name, by) else { return };
+        if !self.may_include(&directory, by) {
+            return;
+        }
         match conf_files(&directory) {
             Ok(Some(names)) => {
                 for name in names {

@@ -7,7 +7,7 @@ use std::thread;
 ///
 /// One job is done by the calling thread itself.
 pub(super) fn run<I: Sync, O: Send>(
-    jobs: u8,
+    jobs: usize,
     items: &[I],
     work: impl Fn(&I) -> O + Sync,
     mut settle: impl FnMut(usize, O) -> bool,
@@ -24,7 +24,7 @@ pub(super) fn run<I: Sync, O: Send>(
     let go_on = AtomicBool::new(true);
     let (sender, results) = mpsc::channel();
     thread::scope(|scope| {
-        for _ in 0..items.len().min(jobs.into()) {
+        for _ in 0..items.len().min(jobs) {
             let (sender, next, go_on, work) = (sender.clone(), &next, &go_on, &work);
             scope.spawn(move || {
                 while go_on.load(Ordering::Relaxed) {

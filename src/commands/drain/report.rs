@@ -9,14 +9,14 @@ use crate::wal::{SegmentRange, SegmentSize, WalFileName};
 
 /// Files and their bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Tally {
+pub struct DrainTally {
     /// How many files.
     pub files: u64,
     /// How long they are together, unpacked.
     pub bytes: u64,
 }
 
-impl Tally {
+impl DrainTally {
     fn add(&mut self, bytes: u64) {
         self.files += 1;
         self.bytes += bytes;
@@ -53,9 +53,9 @@ pub struct DrainReport {
     /// Files that were pending at the beginning.
     pub pending: u64,
     /// Of these, archived now.
-    pub stored: Tally,
+    pub stored: DrainTally,
     /// Of these, stored before.
-    pub already_stored: Tally,
+    pub already_stored: DrainTally,
     /// Of these, archived by the server itself meanwhile.
     pub by_server: u64,
     /// Of these, orphans whose files are stored, whole.
@@ -63,7 +63,7 @@ pub struct DrainReport {
     /// Of these, orphans whose files are nowhere.
     pub lost_orphans: Vec<FileRange>,
     /// Files that were not pending and not stored, archived now.
-    pub missing_stored: Tally,
+    pub missing_stored: DrainTally,
     /// How many files failed.
     pub failed: u64,
     /// The first failures.
@@ -93,12 +93,12 @@ impl DrainReport {
             data_directory: cluster.data_directory().to_path_buf(),
             repository: repository.location(),
             pending: 0,
-            stored: Tally::default(),
-            already_stored: Tally::default(),
+            stored: DrainTally::default(),
+            already_stored: DrainTally::default(),
             by_server: 0,
             stored_orphans: Vec::new(),
             lost_orphans: Vec::new(),
-            missing_stored: Tally::default(),
+            missing_stored: DrainTally::default(),
             failed: 0,
             failures: Vec::new(),
             ended: None,

@@ -1,0 +1,213 @@
+use std::path::Path;
+
+use super::super::source::SourceFile;
+use super::{SurveyRequest, reason};
+use crate::cluster::{Backlog, Cluster, ControlFile};
+use crate::health::{BacklogFacts, HeadInRepository, RepositoryFacts, RepositoryState, Unknown};
+use crate::repository::{Expected, Identity, Offer, Packing, Repository, RepositoryError};
+use crate::storage::Store;
+use crate::wal::{
+    Coverage, SegmentName, SegmentNumber, SegmentRange, SegmentSize, TimelineHistory, WalFileName,
+    newest_backup_start,
+};
+
+/// What is known of the cluster whose repository it is.
+pub(super) struct Seen<'a> {
+    pub cluster: &'a Cluster,
+    pub control: &'a ControlFile,
+    pub backlog: &'a Backlog,
+    /// Whether its server archives at all.
+    pub archives: bool,
+}
+
+/// Looks into the repository: its state, and the names that it holds, sorted, where they could be read.
+pub(super) fn look(
+    request: &SurveyRequest<'_>,
+    store: &dyn Store,
+    seen: &Seen<'_>,
+) -> (RepositoryState, Option<Vec<WalFileName>>) {
+    let location = store.location();
+    let found = Repository::open(store).and_then(|repository| {
+        let names = repository.names()?;
+        Ok((repository, names))
+    });
+    let (repository, names) = match found {
+        Ok(found) => found,
+        Err(error) => return (RepositoryState::Unusable { location, reason: reason(&error) }, None),
+    };
+    let cluster = seen.control.system_identifier;
+    if let Some(bound) = repository.identity().filter(|bound| bound.system_identifier != cluster) {
+        let repository = bound.system_identifier;
+        return (RepositoryState::OfAnotherCluster { location, repository, cluster }, None);
+    }
+    match facts(request, &repository, &names, seen) {
+        Ok(facts) => (RepositoryState::Usable(facts), Some(names)),
+        Err(error) => (RepositoryState::Unusable { location, reason: reason(&error) }, Some(names)),
+    }
+}
+
+/// What can be said of a repository where its cluster is not known.
+pub(super) fn without_cluster(store: &dyn Store, unknown: &Unknown) -> RepositoryState {
+    let location = store.location();
+    match Repository::open(store) {
+        Err(error) => RepositoryState::Unusable { location, reason: reason(&error) },
+        Ok(_) => RepositoryState::NotJudged { location, reason: unknown.0.clone() },
+    }
+}
+
+/// What a repository holds, as far as gaps are concerned.
+struct Archive<'a> {
+    names: &'a [WalFileName],
+    histories: Vec<TimelineHistory>,
+    lost: Vec<SegmentRange>,
+}
+
+impl Archive<'_> {
+    fn segments(&self) -> impl Iterator<Item = SegmentName> {
+        self.names.iter().copied().filter_map(whole_segment)
+    }
+}
+
+fn facts(
+    request: &SurveyRequest<'_>,
+    repository: &Repository<'_>,
+    names: &[WalFileName],
+    seen: &Seen<'_>,
+) -> Result<RepositoryFacts, RepositoryError> {
+    let size = seen.control.segment_size;
+    let lost = repository.known_gaps()?.into_iter().map(|gap| gap.range).collect();
+    let archive = Archive { names, histories: histories(repository, names, seen)?, lost };
+    let newest_backup = newest_backup_start(names.iter().copied());
+    let coverage = Coverage::new(archive.segments(), size, &archive.histories, &archive.lost, newest_backup);
+    let start = newest_backup.or_else(|| archive.segments().min_by_key(|name| name.number(size)));
+    let from_start =
+        |missing: &dyn Fn(SegmentName) -> Vec<SegmentRange>| start.map(missing).unwrap_or_default();
+    Ok(RepositoryFacts {
+        location: repository.location(),
+        unwritable: repository.check_writable().err().map(|error| reason(&error)),
+        free_bytes: repository.free_bytes()?,
+        shares_file_system: shares_file_system(repository, seen.cluster)?,
+        start,
+        newest_backup,
+        missing: from_start(&|start| coverage.contiguous_from(start)),
+        known_lost: archive.lost.iter().map(|range| range.count(size)).sum(),
+        unqueued: from_start(&|start| if seen.archives { unqueued(names, start, seen) } else { Vec::new() }),
+        head: head(request, repository, names, seen),
+        missing_before_end: from_start(&|start| {
+            if request.is_final { before_end(seen.control, &archive, start) } else { Vec::new() }
+        }),
+    })
+}
+
+fn whole_segment(name: WalFileName) -> Option<SegmentName> {
+    match name {
+        WalFileName::Segment(segment) => Some(segment),
+        _ => None,
+    }
+}
+
+/// The ranges that segments make.
+fn ranges(of: impl IntoIterator<Item = SegmentName>, size: SegmentSize) -> Vec<SegmentRange> {
+    let timelines = Coverage::new(of, size, &[], &[], None).timelines();
+    timelines.into_iter().flat_map(|timeline| timeline.ranges).collect()
+}
+
+fn histories(
+    repository: &Repository<'_>,
+    names: &[WalFileName],
+    seen: &Seen<'_>,
+) -> Result<Vec<TimelineHistory>, RepositoryError> {
+    let expected = Expected {
+        system_identifier: Some(seen.control.system_identifier),
+        segment_size: Some(seen.control.segment_size),
+        header_check: false,
+    };
+    let mut histories = Vec::new();
+    for name in names {
+        let WalFileName::TimelineHistory(timeline) = name else { continue };
+        let mut text = Vec::new();
+        if repository.fetch(*name, expected, &mut text)?.is_some() {
+            // What was fetched was proven to parse.
+            histories.extend(TimelineHistory::parse(*timeline, &text));
+        }
+    }
+    Ok(histories)
+}
+
+fn shares_file_system(repository: &Repository<'_>, cluster: &Cluster) -> Result<bool, RepositoryError> {
+    let shares = |path: &Path| repository.shares_file_system_with(path);
+    Ok(shares(cluster.data_directory())? || shares(cluster.wal_directory())?)
+}
+
+/// Segments that the server has finished and given no status, from a start on, and that are not stored.
+fn unqueued(names: &[WalFileName], start: SegmentName, seen: &Seen<'_>) -> Vec<SegmentRange> {
+    let size = seen.control.segment_size;
+    let candidates = seen.backlog.without_status().filter_map(whole_segment);
+    let not_stored = candidates.filter(|segment| {
+        segment.number(size) >= start.number(size)
+            && names.binary_search(&WalFileName::Segment(*segment)).is_err()
+    });
+    // What cannot be read here cannot be offered by the server either, and is found when it is archived.
+    let complete = not_stored.filter(|segment| seen.cluster.is_complete(*segment, size).unwrap_or(false));
+    ranges(complete, size)
+}
+
+/// Segments that are missing on the way to the one that a node's shutdown checkpoint begins, which its own node
+/// never archives.
+fn before_end(control: &ControlFile, archive: &Archive<'_>, start: SegmentName) -> Vec<SegmentRange> {
+    let end = SegmentNumber::containing(control.redo, control.segment_size);
+    let end = SegmentName::new(control.timeline, end, control.segment_size);
+    // Timelines that others began later do not matter to this node's end.
+    let own = archive.histories.iter().filter(|history| history.timeline() <= control.timeline);
+    let own: Vec<TimelineHistory> = own.cloned().collect();
+    let names = archive.segments().chain(end);
+    Coverage::new(names, control.segment_size, &own, &archive.lost, None).contiguous_from(start)
+}
+
+/// What is stored under the name of the file that the server archives next.
+fn head(
+    request: &SurveyRequest<'_>,
+    repository: &Repository<'_>,
+    names: &[WalFileName],
+    seen: &Seen<'_>,
+) -> HeadInRepository {
+    let Some(name) = seen.backlog.head.map(|head| head.name) else { return HeadInRepository::Absent };
+    if names.binary_search(&name).is_err() {
+        return HeadInRepository::Absent;
+    }
+    let mut source = match SourceFile::open(&seen.cluster.wal_directory().join(name.to_string())) {
+        Ok(source) => source,
+        // It was archived or recycled meanwhile, or is an orphan, which is told as such.
+        Err(error) if error.io().kind() == std::io::ErrorKind::NotFound => return HeadInRepository::Absent,
+        Err(error) => return HeadInRepository::Unknown(reason(&error)),
+    };
+    let identity = Identity {
+        system_identifier: seen.control.system_identifier,
+        segment_size: seen.control.segment_size,
+    };
+    let (level, packing, show_time) = (1, Packing::Inline, request.show_time);
+    let offer = Offer { name, source: &mut source, identity, level, packing, show_time };
+    match repository.compare(offer) {
+        Ok(Some(_)) => HeadInRepository::Same,
+        Ok(None) => HeadInRepository::Absent,
+        Err(RepositoryError::Conflict(conflict)) => HeadInRepository::Conflict(conflict.to_string()),
+        Err(error) => HeadInRepository::Unknown(reason(&error)),
+    }
+}
+
+/// Splits the orphans into those that are stored and those that are lost; nothing is known to be stored where no
+/// repository could be read.
+pub(super) fn tell_orphans(
+    backlog: &Backlog,
+    control: &ControlFile,
+    stored: Option<&[WalFileName]>,
+    told: &mut BacklogFacts,
+) {
+    const OTHERS_TOLD: usize = 5;
+    let is_stored = |name: &WalFileName| stored.is_some_and(|names| names.binary_search(name).is_ok());
+    let lost: Vec<WalFileName> = backlog.orphans.iter().copied().filter(|name| !is_stored(name)).collect();
+    told.orphans_stored = (backlog.orphans.len() - lost.len()) as u64;
+    told.lost = ranges(lost.iter().copied().filter_map(whole_segment), control.segment_size);
+    let others = lost.iter().copied().filter(|name| whole_segment(*name).is_none());
+    told.lost_others = others.take(OTHERS_TOLD).collect();
+}

@@ -1,0 +1,297 @@
+use std::time::{Duration, SystemTime};
+
+use super::{
+    ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClusterFacts, Facts, Finding, HeadInRepository,
+    Problem, RepositoryFacts, RepositoryState, RunState, SlotFacts, Verdict,
+};
+
+/// What is still fine, and what is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// More pending files than that are a warning.
+    pub warning: u64,
+    /// More pending files than that are critical.
+    pub critical: u64,
+    /// A head that has not moved for longer is stuck.
+    pub stuck_after: Duration,
+    /// Bytes that are to stay free in the repository; 0 asks for none.
+    pub min_free_bytes: u64,
+    /// Whether the number of pending files is all that counts, as for repmgr.
+    pub count_only: bool,
+    /// Whether the node was shut down, and everything before its end has to be proven to be stored.
+    pub is_final: bool,
+    /// Whether what is unwise, but no obstacle to a switchover, is told too.
+    pub with_advice: bool,
+}
+
+impl Policy {
+    /// What repmgr takes for a warning (`DEFAULT_ARCHIVE_READY_WARNING`, configdata.h).
+    pub const WARNING: u64 = 16;
+    /// What repmgr takes for critical (`DEFAULT_ARCHIVE_READY_CRITICAL`, configdata.h).
+    pub const CRITICAL: u64 = 128;
+    /// How long a head may stand still where nobody says.
+    pub const STUCK_AFTER: Duration = Duration::from_secs(600);
+}
+
+/// Says what is wrong, the worst first; among equals the causes before what follows from them.
+#[must_use]
+pub fn assess(facts: &Facts, policy: &Policy) -> Vec<Finding> {
+    let mut found = Findings::default();
+    if policy.count_only {
+        found.count(facts, policy);
+    } else {
+        found.cluster(facts);
+        found.archiver(facts);
+        found.repository(facts, policy);
+        found.backlog(facts, policy);
+        found.count(facts, policy);
+        found.slots(facts);
+        if policy.is_final {
+            found.end(facts);
+        }
+    }
+    found.0.sort_by_key(|finding| std::cmp::Reverse(finding.verdict));
+    found.0
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, verdict: Verdict, problem: Problem) {
+        self.0.push(Finding { verdict, problem });
+    }
+
+    fn not_known(&mut self, what: &'static str, reason: &str) {
+        self.add(Verdict::Unknown, Problem::NotKnown { what, reason: reason.to_owned() });
+    }
+
+    fn cluster(&mut self, facts: &Facts) {
+        if let Err(unknown) = &facts.cluster {
+            self.not_known("the cluster", &unknown.0);
+        }
+    }
+
+    /// repmgr's check: strictly more than the thresholds.
+    fn count(&mut self, facts: &Facts, policy: &Policy) {
+        match &facts.backlog {
+            Err(unknown) => self.not_known("the queue", &unknown.0),
+            Ok(BacklogFacts { ready_files: files, .. }) => {
+                let files = *files;
+                if files > policy.critical {
+                    self.add(Verdict::Critical, Problem::Pending { files, threshold: policy.critical });
+                } else if files > policy.warning {
+                    self.add(Verdict::Warning, Problem::Pending { files, threshold: policy.warning });
+                }
+            }
+        }
+    }
+
+    fn archiver(&mut self, facts: &Facts) {
+        let archiver = match &facts.archiver {
+            Ok(archiver) => archiver,
+            Err(unknown) => return self.not_known("the server's configuration", &unknown.0),
+        };
+        for fault in &archiver.faults {
+            let verdict = if fault.is_uncertain { Verdict::Unknown } else { Verdict::Warning };
+            self.add(verdict, Problem::Config(fault.clone()));
+        }
+        match &archiver.mode {
+            (ArchiveMode::Off, source) if !matches!(facts.repository, RepositoryState::NotNamed) => {
+                self.add(Verdict::Warning, Problem::ArchiveModeOff(source.clone()));
+            }
+            (ArchiveMode::Off, _) => {}
+            (ArchiveMode::On | ArchiveMode::Always, _) => self.command(facts, archiver),
+        }
+    }
+
+    fn command(&mut self, facts: &Facts, archiver: &ArchiverFacts) {
+        let standby = facts.cluster.as_ref().is_ok_and(|cluster| cluster.is_standby);
+        // A standby archives only with archive_mode = always; its command matters once it is promoted.
+        let idle = standby && archiver.mode.0 == ArchiveMode::On;
+        let closed = if idle { Verdict::Warning } else { Verdict::Critical };
+        let (command, at) = archiver.command.clone();
+        let kind = ArchiveCommand::of(&command);
+        if let Some((value, at)) = archiver.dest.clone() {
+            self.add(Verdict::Warning, Problem::ArchiveDest { value, at });
+        } else if let Some((library, at)) = archiver.library.clone() {
+            if kind != ArchiveCommand::Empty {
+                self.add(closed, Problem::LibraryAndCommand { library, at });
+            }
+        } else {
+            let pending = facts.backlog.as_ref().is_ok_and(|backlog| backlog.ready_files > 0);
+            match kind {
+                // Nothing is lost by it before something is pending.
+                ArchiveCommand::Empty => self.add(
+                    if pending { closed } else { Verdict::Warning },
+                    Problem::NoArchiveCommand { at, mode_at: archiver.mode.1.clone() },
+                ),
+                ArchiveCommand::NoOp => self.add(closed, Problem::NoOpCommand { command, at }),
+                ArchiveCommand::AlwaysFails => self.add(closed, Problem::FailingCommand { command, at }),
+                ArchiveCommand::Copy => self.add(Verdict::Warning, Problem::CopyCommand { command, at }),
+                ArchiveCommand::Walkeep | ArchiveCommand::Other => {}
+            }
+        }
+        for (command, at) in &archiver.hidden_commands {
+            if ArchiveCommand::of(command) == ArchiveCommand::NoOp {
+                let (command, at) = (command.clone(), at.clone());
+                self.add(Verdict::Warning, Problem::HiddenNoOp { command, at });
+            }
+        }
+    }
+
+    fn repository(&mut self, facts: &Facts, policy: &Policy) {
+        match &facts.repository {
+            RepositoryState::NotNamed => {}
+            RepositoryState::Unusable { location, reason } => {
+                let (location, reason) = (location.clone(), reason.clone());
+                self.add(Verdict::Critical, Problem::RepositoryUnusable { location, reason });
+            }
+            RepositoryState::OfAnotherCluster { location, repository, cluster } => {
+                let (location, repository, cluster) = (location.clone(), *repository, *cluster);
+                self.add(
+                    Verdict::Critical,
+                    Problem::RepositoryOfAnotherCluster { location, repository, cluster },
+                );
+            }
+            RepositoryState::NotJudged { reason, .. } => {
+                self.not_known("the state of the repository", reason)
+            }
+            RepositoryState::Usable(repository) => self.usable_repository(facts, repository, policy),
+        }
+    }
+
+    fn usable_repository(&mut self, facts: &Facts, repository: &RepositoryFacts, policy: &Policy) {
+        let location = || repository.location.clone();
+        if let Some(reason) = repository.unwritable.clone() {
+            self.add(Verdict::Critical, Problem::RepositoryUnwritable { location: location(), reason });
+        }
+        self.space(facts, repository, policy);
+        if policy.with_advice && repository.shares_file_system {
+            self.add(Verdict::Warning, Problem::SharedFileSystem { location: location() });
+        }
+        let archives = facts.archiver.as_ref().is_ok_and(|archiver| archiver.mode.0 != ArchiveMode::Off);
+        if repository.start.is_none() && archives {
+            self.add(Verdict::Warning, Problem::NothingStored);
+        }
+        if !repository.missing.is_empty() {
+            self.add(Verdict::Critical, Problem::Gaps(repository.missing.clone()));
+        }
+        if !repository.unqueued.is_empty() && archives {
+            self.add(Verdict::Critical, Problem::Unqueued(repository.unqueued.clone()));
+        }
+    }
+
+    fn space(&mut self, facts: &Facts, repository: &RepositoryFacts, policy: &Policy) {
+        let free_bytes = repository.free_bytes;
+        let pending_bytes = facts.backlog.as_ref().map_or(0, |backlog| backlog.bytes);
+        if policy.min_free_bytes > 0 && free_bytes < policy.min_free_bytes {
+            let min_free_bytes = policy.min_free_bytes;
+            self.add(Verdict::Critical, Problem::LowSpace { free_bytes, min_free_bytes });
+        } else if free_bytes < pending_bytes.saturating_add(policy.min_free_bytes) {
+            self.add(Verdict::Warning, Problem::TooSmallForBacklog { free_bytes, pending_bytes });
+        }
+    }
+
+    fn backlog(&mut self, facts: &Facts, policy: &Policy) {
+        let Ok(backlog) = &facts.backlog else { return };
+        let lost = backlog.orphans.saturating_sub(backlog.orphans_stored);
+        if lost > 0 {
+            self.add(
+                Verdict::Critical,
+                Problem::Orphans {
+                    files: lost,
+                    segments: backlog.lost.clone(),
+                    others: backlog.lost_others.clone(),
+                    repository_asked: matches!(facts.repository, RepositoryState::Usable(_)),
+                },
+            );
+        }
+        if backlog.orphans_stored > 0 {
+            self.add(Verdict::Warning, Problem::OrphansStored { files: backlog.orphans_stored });
+        }
+        let Some(head) = backlog.head else { return };
+        if let RepositoryState::Usable(repository) = &facts.repository {
+            match &repository.head {
+                HeadInRepository::Absent | HeadInRepository::Same => {}
+                HeadInRepository::Conflict(detail) => self.add(
+                    Verdict::Critical,
+                    Problem::HeadConflict { head: head.name, detail: detail.clone() },
+                ),
+                HeadInRepository::Unknown(reason) => {
+                    self.not_known("what is stored of the queue's head", reason)
+                }
+            }
+        }
+        let for_so_long = stands_still_for(facts.now, backlog);
+        if for_so_long > policy.stuck_after {
+            self.add(Verdict::Critical, Problem::Stuck { head: head.name, for_so_long });
+        }
+    }
+
+    fn slots(&mut self, facts: &Facts) {
+        match &facts.slots {
+            Err(unknown) => self.not_known("the replication slots", &unknown.0),
+            Ok(slots) => slots.iter().for_each(|slot| self.slot(slot)),
+        }
+    }
+
+    fn slot(&mut self, slot: &SlotFacts) {
+        let name = || slot.name.clone();
+        if let Some(reason) = slot.unreadable.clone() {
+            self.add(Verdict::Unknown, Problem::UnreadableSlot { name: name(), reason });
+        } else if let Some(loss) = &slot.lost {
+            self.add(Verdict::Warning, Problem::LostSlot { name: name(), reason: loss.reason });
+        } else if slot.is_inactive {
+            let held_bytes = slot.held_bytes;
+            self.add(Verdict::Warning, Problem::InactiveSlot { name: name(), held_bytes });
+        }
+    }
+
+    /// A node that was shut down wrote its checkpoint as the first record of a segment, after it switched to it.
+    fn end(&mut self, facts: &Facts) {
+        let repository = match &facts.repository {
+            RepositoryState::Usable(repository) => repository,
+            RepositoryState::NotNamed => return self.not_known("the repository", "none is named"),
+            RepositoryState::Unusable { .. }
+            | RepositoryState::OfAnotherCluster { .. }
+            | RepositoryState::NotJudged { .. } => return,
+        };
+        let Ok(cluster) = &facts.cluster else { return };
+        if let Some(reason) = end_is_not_proven(cluster, repository) {
+            self.add(Verdict::Critical, Problem::EndNotProven(reason.to_owned()));
+        } else if !repository.missing_before_end.is_empty() {
+            self.add(Verdict::Critical, Problem::MissingBeforeEnd(repository.missing_before_end.clone()));
+        }
+    }
+}
+
+/// Where the first record of a segment lies in it: behind the long page header (`SizeOfXLogLongPHD`,
+/// access/xlog_internal.h).
+const FIRST_RECORD_BYTES: u64 = 0x28;
+
+fn end_is_not_proven(cluster: &ClusterFacts, repository: &RepositoryFacts) -> Option<&'static str> {
+    let begins_its_segment =
+        cluster.redo.get().checked_rem(cluster.segment_bytes) == Some(FIRST_RECORD_BYTES);
+    match cluster.run_state {
+        RunState::Primary | RunState::Standby | RunState::Recovering | RunState::InTransition => {
+            Some("a server runs in the data directory")
+        }
+        RunState::Crashed => Some("the server was not shut down"),
+        RunState::StoppedInRecovery => {
+            Some("the node is a standby, whose WAL ends where its primary's went on")
+        }
+        RunState::Stopped if cluster.checkpoint != cluster.redo || !begins_its_segment => {
+            Some("its last checkpoint does not begin a segment: the server did not switch to a new one first")
+        }
+        RunState::Stopped if repository.start.is_none() => Some("the repository holds no segment"),
+        RunState::Stopped => None,
+    }
+}
+
+/// For how long nothing was marked done while the head waited. Times from the future count as now.
+fn stands_still_for(now: SystemTime, backlog: &BacklogFacts) -> Duration {
+    let waits_since = backlog.head.map(|head| head.since);
+    let moved_at = waits_since.max(backlog.last_done.map(|(_, at)| at));
+    moved_at.and_then(|at| now.duration_since(at).ok()).unwrap_or_default()
+}

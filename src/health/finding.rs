@@ -1,0 +1,521 @@
+use std::fmt;
+use std::time::Duration;
+
+use super::{ConfigFault, Source, Verdict};
+use crate::wal::{SegmentRange, SystemIdentifier, WalFileName};
+
+/// Something that is not as it should be, and how bad that is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// How bad.
+    pub verdict: Verdict,
+    /// What.
+    pub problem: Problem,
+}
+
+/// What can be wrong. Displayed, it says what was found; [`Problem::why`] says what that means, and
+/// [`Problem::next_step`] what to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Problem {
+    /// More files are pending than a threshold.
+    Pending {
+        /// So many.
+        files: u64,
+        /// More than that.
+        threshold: u64,
+    },
+    /// Pending files are gone from the WAL directory and not in the repository.
+    Orphans {
+        /// Number of pending files without a WAL file.
+        files: u64,
+        /// Segments that are lost, unless some archive has them.
+        segments: Vec<SegmentRange>,
+        /// Other files; the first few.
+        others: Vec<WalFileName>,
+        /// Whether a repository was asked for them.
+        repository_asked: bool,
+    },
+    /// Pending files are gone from the WAL directory, and the repository has all of them.
+    OrphansStored {
+        /// So many.
+        files: u64,
+    },
+    /// The head of the queue does not move.
+    Stuck {
+        /// The head.
+        head: WalFileName,
+        /// For so long.
+        for_so_long: Duration,
+    },
+    /// What the server archives next is stored with other content.
+    HeadConflict {
+        /// The head.
+        head: WalFileName,
+        /// What differs.
+        detail: String,
+    },
+    /// `archive_mode` is off.
+    ArchiveModeOff(Option<Source>),
+    /// `archive_mode` is on, and nothing says how to archive.
+    NoArchiveCommand {
+        /// Where the empty value stands.
+        at: Option<Source>,
+        /// Where `archive_mode` is switched on.
+        mode_at: Option<Source>,
+    },
+    /// `archive_command` claims success and does nothing.
+    NoOpCommand {
+        /// The command.
+        command: String,
+        /// Where it stands.
+        at: Option<Source>,
+    },
+    /// `archive_command` never succeeds.
+    FailingCommand {
+        /// The command.
+        command: String,
+        /// Where it stands.
+        at: Option<Source>,
+    },
+    /// `archive_command` copies with `cp`.
+    CopyCommand {
+        /// The command.
+        command: String,
+        /// Where it stands.
+        at: Option<Source>,
+    },
+    /// A harmless command hides one that does nothing, which counts as soon as the other goes.
+    HiddenNoOp {
+        /// The hidden command.
+        command: String,
+        /// Where it stands.
+        at: Source,
+    },
+    /// `archive_dest` is set beside `archive_command`.
+    ArchiveDest {
+        /// Its value.
+        value: String,
+        /// Where it stands.
+        at: Source,
+    },
+    /// `archive_library` and `archive_command` are both set.
+    LibraryAndCommand {
+        /// The library.
+        library: String,
+        /// Where it stands.
+        at: Source,
+    },
+    /// A configuration file is not what the server would take.
+    Config(ConfigFault),
+    /// The repository is not there or cannot be used.
+    RepositoryUnusable {
+        /// Where it was looked for.
+        location: String,
+        /// Why.
+        reason: String,
+    },
+    /// The repository is of another cluster.
+    RepositoryOfAnotherCluster {
+        /// Where it lies.
+        location: String,
+        /// Whose it is.
+        repository: SystemIdentifier,
+        /// Who asks.
+        cluster: SystemIdentifier,
+    },
+    /// Nothing can be written into the repository.
+    RepositoryUnwritable {
+        /// Where it lies.
+        location: String,
+        /// Why.
+        reason: String,
+    },
+    /// The repository has less space than is to stay free.
+    LowSpace {
+        /// Free now.
+        free_bytes: u64,
+        /// To stay free.
+        min_free_bytes: u64,
+    },
+    /// The repository's space is not enough for what is pending.
+    TooSmallForBacklog {
+        /// Free now.
+        free_bytes: u64,
+        /// Pending.
+        pending_bytes: u64,
+    },
+    /// The repository shares a file system with the cluster.
+    SharedFileSystem {
+        /// Where it lies.
+        location: String,
+    },
+    /// The repository has no base backup's beginning and no segment yet.
+    NothingStored,
+    /// The repository lacks segments.
+    Gaps(Vec<SegmentRange>),
+    /// Finished segments are neither queued nor stored.
+    Unqueued(Vec<SegmentRange>),
+    /// A slot holds WAL back and does not move.
+    InactiveSlot {
+        /// Its name.
+        name: String,
+        /// So many bytes.
+        held_bytes: u64,
+    },
+    /// The server gave a slot up.
+    LostSlot {
+        /// Its name.
+        name: String,
+        /// The server's word for the reason.
+        reason: Option<&'static str>,
+    },
+    /// A slot's state cannot be read.
+    UnreadableSlot {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The end of the WAL is not proven to be where it seems.
+    EndNotProven(String),
+    /// Segments before the end of a node that was shut down are not stored.
+    MissingBeforeEnd(Vec<SegmentRange>),
+    /// Something that has to be known is not.
+    NotKnown {
+        /// What.
+        what: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The first few ranges; what is behind them is counted.
+fn ranges(of: &[SegmentRange]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = of.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = of.len().saturating_sub(SHOWN);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more ranges") };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// Where a setting stands, as ` (FILE:LINE)`.
+fn at(source: Option<&Source>) -> String {
+    source.map_or_else(String::new, |source| format!(" ({source})"))
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}", self.file),
+            None => write!(f, "command line in {}", self.file),
+        }
+    }
+}
+
+/// A time as people say it, to the minute from an hour on.
+fn spoken(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+/// A size as people say it.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut unit = 0;
+    let mut tenths = u128::from(bytes) * 10;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    let name = UNITS.get(unit).copied().unwrap_or_default();
+    if unit == 0 { format!("{bytes} B") } else { format!("{}.{} {name}", tenths / 10, tenths % 10) }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pending { files, threshold } => {
+                write!(f, "{files} files are pending, more than {threshold}")
+            }
+            Self::Orphans { files, segments, others, .. } => {
+                write!(f, "{files} pending files are gone from the WAL directory")?;
+                if !segments.is_empty() {
+                    write!(f, "; lost: {}", ranges(segments))?;
+                }
+                others.iter().try_for_each(|name| write!(f, "; lost: {name}"))
+            }
+            Self::OrphansStored { files } => {
+                write!(
+                    f,
+                    "{files} pending files are gone from the WAL directory; the repository has them all"
+                )
+            }
+            Self::Stuck { head, for_so_long } => {
+                write!(f, "the head of the queue, {head}, has not moved for {}", spoken(*for_so_long))
+            }
+            Self::HeadConflict { head, detail } => {
+                write!(f, "the head of the queue, {head}, is stored with other content: {detail}")
+            }
+            Self::ArchiveModeOff(source) => write!(f, "archive_mode is off{}", at(source.as_ref())),
+            Self::NoArchiveCommand { at: source, mode_at } => {
+                write!(
+                    f,
+                    "archive_mode is on{} and archive_command is empty{}",
+                    at(mode_at.as_ref()),
+                    at(source.as_ref())
+                )
+            }
+            Self::NoOpCommand { command, at: source } => {
+                write!(f, "archive_command = '{command}' archives nothing{}", at(source.as_ref()))
+            }
+            Self::FailingCommand { command, at: source } => {
+                write!(f, "archive_command = '{command}' never succeeds{}", at(source.as_ref()))
+            }
+            Self::CopyCommand { command, at: source } => {
+                write!(f, "archive_command = '{command}' copies with cp{}", at(source.as_ref()))
+            }
+            Self::HiddenNoOp { command, at: source } => {
+                write!(f, "archive_command = '{command}' is hidden behind a later line ({source})")
+            }
+            Self::ArchiveDest { value, at: source } => {
+                write!(f, "archive_dest = '{value}' is set ({source}), and archive_command may be ignored")
+            }
+            Self::LibraryAndCommand { library, at: source } => {
+                write!(f, "archive_library = '{library}' ({source}) and archive_command are both set")
+            }
+            Self::Config(ConfigFault { file, line: Some(line), what, .. }) => {
+                write!(f, "{file}:{line}: {what}")
+            }
+            Self::Config(ConfigFault { file, line: None, what, .. }) => write!(f, "{file}: {what}"),
+            Self::RepositoryUnusable { location, reason } => {
+                write!(f, "the repository '{location}' cannot be used: {reason}")
+            }
+            Self::RepositoryOfAnotherCluster { location, repository, cluster } => {
+                write!(
+                    f,
+                    "the repository '{location}' belongs to system identifier {repository}, this is {cluster}"
+                )
+            }
+            Self::RepositoryUnwritable { location, reason } => {
+                write!(f, "nothing can be stored in the repository '{location}': {reason}")
+            }
+            Self::LowSpace { free_bytes, min_free_bytes } => {
+                write!(
+                    f,
+                    "the repository has {} free, and {} are to stay free",
+                    size(*free_bytes),
+                    size(*min_free_bytes)
+                )
+            }
+            Self::TooSmallForBacklog { free_bytes, pending_bytes } => {
+                write!(
+                    f,
+                    "the repository has {} free, and up to {} are pending",
+                    size(*free_bytes),
+                    size(*pending_bytes)
+                )
+            }
+            Self::SharedFileSystem { location } => {
+                write!(f, "the repository '{location}' lies on the file system of the cluster")
+            }
+            Self::NothingStored => f.write_str("the repository holds no segment yet"),
+            Self::Gaps(missing) => write!(f, "the repository has gaps: {}", ranges(missing)),
+            Self::Unqueued(unqueued) => {
+                write!(f, "finished segments are neither queued nor stored: {}", ranges(unqueued))
+            }
+            Self::InactiveSlot { name, held_bytes } => {
+                write!(f, "replication slot '{name}' does not move and holds back {}", size(*held_bytes))
+            }
+            Self::LostSlot { name, reason } => {
+                write!(f, "the server gave up replication slot '{name}'")?;
+                reason.map_or(Ok(()), |reason| write!(f, ": {reason}"))
+            }
+            Self::UnreadableSlot { name, reason } => {
+                write!(f, "replication slot '{name}' cannot be read: {reason}")
+            }
+            Self::EndNotProven(reason) => write!(f, "the end of the WAL is not proven: {reason}"),
+            Self::MissingBeforeEnd(missing) => {
+                write!(f, "segments before the end of the WAL are not stored: {}", ranges(missing))
+            }
+            Self::NotKnown { what, reason } => write!(f, "{what} is not known: {reason}"),
+        }
+    }
+}
+
+impl Problem {
+    /// The problem's short name in machine-readable output; never changes its meaning.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::Pending { .. } => "pending",
+            Self::Orphans { .. } => "orphans",
+            Self::OrphansStored { .. } => "orphans_stored",
+            Self::Stuck { .. } => "stuck",
+            Self::HeadConflict { .. } => "head_conflict",
+            Self::ArchiveModeOff(_) => "archive_mode_off",
+            Self::NoArchiveCommand { .. } => "no_archive_command",
+            Self::NoOpCommand { .. } => "no_op_archive_command",
+            Self::FailingCommand { .. } => "failing_archive_command",
+            Self::CopyCommand { .. } => "cp_archive_command",
+            Self::HiddenNoOp { .. } => "hidden_no_op_archive_command",
+            Self::ArchiveDest { .. } => "archive_dest",
+            Self::LibraryAndCommand { .. } => "archive_library_and_command",
+            Self::Config(_) => "configuration",
+            Self::RepositoryUnusable { .. } => "repository_unusable",
+            Self::RepositoryOfAnotherCluster { .. } => "repository_of_another_cluster",
+            Self::RepositoryUnwritable { .. } => "repository_unwritable",
+            Self::LowSpace { .. } => "low_space",
+            Self::TooSmallForBacklog { .. } => "too_small_for_backlog",
+            Self::SharedFileSystem { .. } => "shared_file_system",
+            Self::NothingStored => "nothing_stored",
+            Self::Gaps(_) => "gaps",
+            Self::Unqueued(_) => "unqueued",
+            Self::InactiveSlot { .. } => "inactive_slot",
+            Self::LostSlot { .. } => "lost_slot",
+            Self::UnreadableSlot { .. } => "unreadable_slot",
+            Self::EndNotProven(_) => "end_not_proven",
+            Self::MissingBeforeEnd(_) => "missing_before_end",
+            Self::NotKnown { .. } => "not_known",
+        }
+    }
+
+    /// What it means, as a sentence; `None` where that is plain.
+    #[must_use]
+    pub fn why(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Pending { .. } => {
+                "A server that is shut down archives what is pending first, or leaves it behind unarchived."
+            }
+            Self::Orphans { repository_asked: true, .. } => {
+                "Their WAL was deleted before it was archived, and the repository does not have it: no recovery can \
+                 cross that range."
+            }
+            Self::Orphans { .. } => {
+                "Their WAL was deleted before it was archived: unless an archive has it, no recovery can cross that \
+                 range. No repository was named to look there."
+            }
+            Self::OrphansStored { .. } => {
+                "Nothing is lost; a server up to 11 tries to archive them for ever."
+            }
+            Self::Stuck { .. } => "The archiver fails or hangs; the server's log says why.",
+            Self::HeadConflict { .. } => {
+                "Another server stores into this repository: two primaries on one timeline, or a copy of the cluster."
+            }
+            Self::ArchiveModeOff(_) => "Nothing is archived.",
+            Self::NoArchiveCommand { .. } => {
+                "Every finished segment becomes pending, and nothing archives it."
+            }
+            Self::NoOpCommand { .. } => "The server deletes WAL that was never archived.",
+            Self::FailingCommand { .. } => "Everything stays pending until the disk is full.",
+            Self::CopyCommand { .. } => {
+                "cp does not sync what it wrote, and overwrites what is there: a crash or a second server loses WAL \
+                 that the server was told is archived."
+            }
+            Self::HiddenNoOp { .. } => {
+                "As soon as the later line goes, the server deletes WAL that was never archived."
+            }
+            Self::ArchiveDest { .. } => {
+                "openGauss copies there instead of running archive_command; KingbaseES is not documented to differ."
+            }
+            Self::LibraryAndCommand { .. } => {
+                "PostgreSQL 15 ignores archive_command then; 16 and later do not archive at all."
+            }
+            Self::RepositoryOfAnotherCluster { .. } => "Nothing of this cluster can be stored in it.",
+            Self::LowSpace { .. } => "archive refuses before the disk is full.",
+            Self::SharedFileSystem { .. } => {
+                "One disk that fails takes both, and a full archive stops the server."
+            }
+            Self::Gaps(_) => "No recovery from the newest base backup can cross them.",
+            Self::Unqueued(_) => {
+                "The server will queue them at a later checkpoint; until then nobody archives them."
+            }
+            Self::InactiveSlot { .. } => "The server keeps that WAL until the slot moves or is dropped.",
+            Self::LostSlot { .. } => "Its consumer cannot go on from it.",
+            Self::EndNotProven(_) => {
+                "Whether everything that the node wrote is archived cannot be told from its files."
+            }
+            Self::MissingBeforeEnd(_) => "They exist on this node only.",
+            Self::Config(_)
+            | Self::RepositoryUnusable { .. }
+            | Self::RepositoryUnwritable { .. }
+            | Self::TooSmallForBacklog { .. }
+            | Self::NothingStored
+            | Self::UnreadableSlot { .. }
+            | Self::NotKnown { .. } => return None,
+        })
+    }
+
+    /// What to do next, as a sentence; `None` where another finding says it.
+    #[must_use]
+    pub fn next_step(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Pending { .. } | Self::Unqueued(_) | Self::MissingBeforeEnd(_) => {
+                "Archive everything now: walkeep drain (--missing for segments that are not queued)."
+            }
+            Self::Orphans { .. } => {
+                "Look for the files in other archives and on standbys; what is lost for good is acknowledged with \
+                 walkeep drain --acknowledge-lost FROM..TO --reason TEXT, and then a new base backup is due."
+            }
+            Self::OrphansStored { .. } => "walkeep drain --mark-done settles them.",
+            Self::Stuck { .. } => {
+                "Read the archiver's messages in the server's log; walkeep doctor checks the rest."
+            }
+            Self::HeadConflict { .. } => {
+                "Find out which server is the right one before anything else; walkeep verify -D compares, walkeep \
+                 set-aside takes a stored file away."
+            }
+            Self::ArchiveModeOff(_)
+            | Self::NoArchiveCommand { .. }
+            | Self::NoOpCommand { .. }
+            | Self::FailingCommand { .. }
+            | Self::CopyCommand { .. }
+            | Self::HiddenNoOp { .. } => "walkeep doctor says which line to write, and where.",
+            Self::ArchiveDest { .. } | Self::LibraryAndCommand { .. } => "Set only one of them, and reload.",
+            Self::Config(_) => "Mend it, and reload.",
+            Self::RepositoryUnusable { .. } => "Is it mounted? walkeep init makes a repository.",
+            Self::RepositoryOfAnotherCluster { .. } => {
+                "After initdb or pg_upgrade a cluster needs a new repository: walkeep init."
+            }
+            Self::RepositoryUnwritable { .. } => "Give the server's user the right to write there.",
+            Self::LowSpace { .. } | Self::TooSmallForBacklog { .. } => {
+                "Enlarge its file system, or remove what nobody needs."
+            }
+            Self::SharedFileSystem { .. } => "Put the repository on a disk of its own.",
+            Self::Gaps(_) => {
+                "walkeep drain --missing archives what is still in the WAL directory, also on other nodes; otherwise \
+                 a new base backup is due."
+            }
+            Self::InactiveSlot { .. } => "Start its consumer, or drop the slot if nobody needs it.",
+            Self::LostSlot { .. } => {
+                "Rebuild its consumer, or let it catch up by restore_command; drop the slot."
+            }
+            Self::EndNotProven(_) => {
+                "Start the node and shut it down again (fast), or compare with the standby."
+            }
+            Self::NothingStored => "Take a base backup once archiving works.",
+            Self::UnreadableSlot { .. } | Self::NotKnown { .. } => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_are_said_as_people_say_them() {
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(1023), "1023 B");
+        assert_eq!(size(16 << 20), "16.0 MiB");
+        assert_eq!(size(u64::MAX), "16777216.0 TiB");
+        assert_eq!(spoken(Duration::from_secs(59)), "59 s");
+        assert_eq!(spoken(Duration::from_secs(3661)), "1 h 1 min");
+        assert_eq!(spoken(Duration::from_secs(21 * 86_400)), "21 d 0 h");
+    }
+}

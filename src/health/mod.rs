@@ -1,0 +1,48 @@
+//! Health: what the facts of a cluster and of its repository mean. Facts are values, gathered elsewhere; what is
+//! found in them is a list of findings, and the worst of those is the verdict. No I/O, no clock.
+
+mod assess;
+mod facts;
+mod finding;
+
+#[cfg(test)]
+mod tests;
+
+pub use assess::{Policy, assess};
+pub use facts::{
+    ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClusterFacts, ConfigFault, Facts, Head,
+    HeadInRepository, Pace, RepositoryFacts, RepositoryState, RunState, SlotFacts, SlotLoss, Source, Unknown,
+};
+pub use finding::{Finding, Problem};
+
+/// How bad something is; the worst decides.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Verdict {
+    /// Nothing is wrong.
+    Ok,
+    /// Somebody should look at it.
+    Warning,
+    /// It cannot be told.
+    Unknown,
+    /// A switchover now would lose something, or archiving does not work.
+    Critical,
+}
+
+impl Verdict {
+    /// The word that monitoring knows it by, as repmgr and Nagios write it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Warning => "WARNING",
+            Self::Unknown => "UNKNOWN",
+            Self::Critical => "CRITICAL",
+        }
+    }
+
+    /// The worst of all; OK where there is none.
+    #[must_use]
+    pub fn worst(verdicts: impl IntoIterator<Item = Self>) -> Self {
+        verdicts.into_iter().max().unwrap_or(Self::Ok)
+    }
+}
