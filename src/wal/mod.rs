@@ -59,6 +59,15 @@ impl ParseError {
 
 /// Reads upper-case hexadecimal digits only, as the servers write file names; `None` for anything else.
 fn upper_hex(text: &str) -> Option<u32> {
-    let all_hex = text.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b));
-    if all_hex && !text.is_empty() { u32::from_str_radix(text, 16).ok() } else { None }
+    if text.is_empty() {
+        return None;
+    }
+    text.bytes().try_fold(0, |number: u32, digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'A'..=b'F' => digit - b'A' + 10,
+            _ => return None,
+        };
+        number.checked_mul(16).map(|number| number | u32::from(value))
+    })
 }
