@@ -174,6 +174,11 @@ impl Findings {
         if repository.start.is_none() && archives {
             self.add(Verdict::Warning, Problem::NothingStored);
         }
+        // A standby follows the newer timeline, sooner or later.
+        let is_primary = facts.cluster.as_ref().is_ok_and(|cluster| !cluster.is_standby);
+        if let Some((timeline, switch)) = repository.newer_timeline.filter(|_| is_primary) {
+            self.add(Verdict::Critical, Problem::Superseded { timeline, switch });
+        }
         if !repository.missing.is_empty() {
             self.add(Verdict::Critical, Problem::Gaps(repository.missing.clone()));
         }

@@ -45,3 +45,4 @@ mod server_config;
 mod slots;
 mod standby;
 mod stopped_kingbase;
+mod switchover_refused;
