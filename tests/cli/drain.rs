@@ -363,7 +363,7 @@ fn what_cannot_be_read_is_a_failure() {
     scene.call(&["drain"]).cwd(scene.path("elsewhere")).run().refused(2, &["no data directory is named"]);
     scene.call(&["drain"]).without("WALKEEP_REPO").run().refused(2, &["no repository is named"]);
     scene.call(&["drain", "--repo", "../elsewhere"]).run().refused(1, &["is not a walkeep repository"]);
-    scene.call(&["drain", "-j", "0"]).run().refused(2, &["'0' is not a number from 1 to 64"]);
+    scene.call(&["drain", "-j", "0"]).run().refused(2, &["'0' is not a number from 1 to 256"]);
     scene.call(&["drain"]).env("WALKEEP_JOBS", "many").run().refused(2, &["WALKEEP_JOBS"]);
     scene.call(&["drain", "--force"]).run().refused(2, &["--mark-done"]);
     scene.data_directory("other", "15", &control_file_of(OTHER_SYSTEM));

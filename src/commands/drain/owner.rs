@@ -32,7 +32,8 @@ fn owner(state: RunState, config: &ServerConfig) -> Option<Owner> {
         Some(ArchiveMode::On) => !needs_always,
         Some(ArchiveMode::Off) => false,
     };
-    if !config.is_certain() {
+    // A server that cannot take its files goes on with what it read before, which nobody can see.
+    if !config.is_certain() || config.refused_by_the_server().next().is_some() {
         return Some(Owner { pid, archives_with: None });
     }
     let value =
