@@ -171,7 +171,8 @@ pub(super) struct RestoreArgs {
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct DrainArgs {
-    /// How many files are archived at once [env: WALKEEP_JOBS] [default: one a core, at most 4]
+    /// How many files are packed at once, while one more is made durable [env: WALKEEP_JOBS]
+    /// [default: the number of cores, at most 4]
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<Jobs>,
     /// Marks what is archived as done, in the server's order, up to the first file that is not. Refused while a
