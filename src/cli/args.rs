@@ -207,6 +207,15 @@ pub(super) struct DrainArgs {
     pub no_header_check: bool,
 }
 
+/// How good a verdict has to be for a wait to end.
+#[derive(Clone, Copy, ValueEnum, Debug, Default, PartialEq, Eq)]
+pub(super) enum Until {
+    #[default]
+    Ok,
+    /// Nothing that closes the gate
+    Warning,
+}
+
 /// Says before a switchover whether the archive of this node is ready for it
 ///
 /// Counts what is pending as repmgr does (node check --archive-ready), and looks at what that cannot see: files
@@ -241,6 +250,9 @@ pub(super) struct GateArgs {
     /// Waits until the verdict is OK, but no longer than this
     #[arg(long, value_name = "DURATION")]
     pub wait: Option<Duration>,
+    /// Waits only until the verdict is this good
+    #[arg(long, value_name = "VERDICT", value_enum, default_value_t, requires = "wait")]
+    pub until: Until,
     /// Gives up a look that takes longer, with UNKNOWN [default: 1m]
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<Duration>,

@@ -11,7 +11,6 @@
 )]
 
 mod support;
-mod verify;
 
 mod adoption;
 mod archive;
@@ -21,3 +20,5 @@ mod race;
 mod restore;
 mod set_aside;
 mod settings;
+mod switchover_scripts;
+mod verify;
