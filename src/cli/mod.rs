@@ -4,6 +4,7 @@
 mod archive;
 mod args;
 mod deadline;
+mod doctor;
 mod gate;
 mod init;
 mod inspect;
@@ -11,6 +12,7 @@ mod now;
 mod restore;
 mod set_aside;
 mod settings;
+mod status;
 mod stderr;
 mod units;
 
@@ -71,6 +73,8 @@ fn run(arguments: &Arguments) -> u8 {
         Verb::Archive(args) => archive::run(args, &settings, err),
         Verb::Restore(args) => restore::run(args, &settings, err),
         Verb::Gate(args) => gate::run(args, &settings, err),
+        Verb::Status(args) => status::run(args, &settings, err),
+        Verb::Doctor(args) => doctor::run(args, &settings, err),
         Verb::SetAside(args) => set_aside::run(args, &settings, err),
         Verb::Inspect(args) => inspect::run(args, &settings, err),
     }

@@ -2,6 +2,7 @@
 //! codes, no clock and no environment: what a verb needs to know comes in as its request.
 
 mod archive;
+mod doctor;
 mod gate;
 mod hint;
 mod init;
@@ -10,9 +11,11 @@ mod observer;
 mod restore;
 mod set_aside;
 mod source;
+mod status;
 mod survey;
 
 pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
+pub use doctor::{Diagnosis, DoctorReport, DoctorRequest, doctor};
 pub use gate::{GateReport, GateRequest, gate, gate_wait};
 pub use hint::Hint;
 pub use init::{InitError, InitReport, InitRequest, init};
@@ -26,11 +29,12 @@ pub use restore::{
     restore,
 };
 pub use set_aside::{SetAsideError, SetAsideReport, SetAsideRequest, set_aside};
+pub use status::{ArchiveOverview, NodeOverview, StatusReport, StatusRequest, TimelineOverview, status};
 
 /// The values that reports are made of, for whoever renders them.
 pub mod facts {
     pub use crate::cluster::{ControlFile, Invalidation, SlotPersistency, SlotState};
-    pub use crate::repository::{Envelope, Form, StoredForm};
+    pub use crate::repository::{Envelope, Form, Holdings, KnownGap, StoredForm, Tally};
 }
 
 /// A user who must not write here, because somebody else will have to.

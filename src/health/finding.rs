@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{ConfigFault, Source, Verdict};
+use super::{ConfigFault, Flaw, Source, Verdict};
 use crate::wal::{SegmentRange, SystemIdentifier, WalFileName};
 
 /// Something that is not as it should be, and how bad that is.
@@ -180,6 +180,8 @@ pub enum Problem {
     EndNotProven(String),
     /// Segments before the end of a node that was shut down are not stored.
     MissingBeforeEnd(Vec<SegmentRange>),
+    /// What doctor finds beside.
+    Flaw(Flaw),
     /// Something that has to be known is not.
     NotKnown {
         /// What.
@@ -199,7 +201,7 @@ fn ranges(of: &[SegmentRange]) -> String {
 }
 
 /// Where a setting stands, as ` (FILE:LINE)`.
-fn at(source: Option<&Source>) -> String {
+pub(super) fn at(source: Option<&Source>) -> String {
     source.map_or_else(String::new, |source| format!(" ({source})"))
 }
 
@@ -213,7 +215,7 @@ impl fmt::Display for Source {
 }
 
 /// A time as people say it, to the minute from an hour on.
-fn spoken(time: Duration) -> String {
+pub(super) fn spoken(time: Duration) -> String {
     let seconds = time.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
@@ -343,6 +345,7 @@ impl fmt::Display for Problem {
             Self::MissingBeforeEnd(missing) => {
                 write!(f, "segments before the end of the WAL are not stored: {}", ranges(missing))
             }
+            Self::Flaw(flaw) => flaw.fmt(f),
             Self::NotKnown { what, reason } => write!(f, "{what} is not known: {reason}"),
         }
     }
@@ -381,6 +384,7 @@ impl Problem {
             Self::UnreadableSlot { .. } => "unreadable_slot",
             Self::EndNotProven(_) => "end_not_proven",
             Self::MissingBeforeEnd(_) => "missing_before_end",
+            Self::Flaw(flaw) => flaw.key(),
             Self::NotKnown { .. } => "not_known",
         }
     }
@@ -441,6 +445,7 @@ impl Problem {
                 "Whether everything that the node wrote is archived cannot be told from its files."
             }
             Self::MissingBeforeEnd(_) => "They exist on this node only.",
+            Self::Flaw(flaw) => return flaw.why(),
             Self::Config(_)
             | Self::RepositoryUnusable { .. }
             | Self::RepositoryUnwritable { .. }
@@ -499,6 +504,7 @@ impl Problem {
                 "Start the node and shut it down again (fast), or compare with the standby."
             }
             Self::NothingStored => "Take a base backup once archiving works.",
+            Self::Flaw(flaw) => return flaw.next_step(),
             Self::UnreadableSlot { .. } | Self::NotKnown { .. } => return None,
         })
     }

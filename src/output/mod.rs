@@ -1,15 +1,19 @@
 //! Reports and failures as text for people and as JSON for machines. Decides nothing.
 
 mod colour;
+mod doctor;
 mod failure;
 mod gate;
 mod init;
 mod inspect;
 mod progress;
 mod set_aside;
+mod sheet;
+mod status;
 mod time;
 
 pub use colour::Colour;
+pub use doctor::{doctor_json, doctor_text};
 pub use failure::{Failure, LogFormat};
 pub use gate::{
     GATE_UNKNOWN_REPMGR, gate_json, gate_nagios, gate_repmgr, gate_text, gate_unknown_json,
@@ -19,6 +23,7 @@ pub use init::{init_json, init_text};
 pub use inspect::{inspect_json, inspect_text};
 pub use progress::ProgressDisplay;
 pub use set_aside::{set_aside_json, set_aside_text};
+pub use status::{status_json, status_text};
 pub use time::show_time;
 
 /// Number of the JSON schema that every report carries.
