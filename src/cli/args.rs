@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::units::{Compression, Duration, Size};
+use super::units::{Compression, Duration, Jobs, Lost, Rate, Size};
 use crate::output::LogFormat as Format;
 
 /// Keeps the write-ahead log of KingbaseES, PostgreSQL and openGauss.
@@ -83,8 +83,10 @@ pub(super) enum Verb {
     Gate(GateArgs),
     Status(StatusArgs),
     Doctor(DoctorArgs),
+    Drain(DrainArgs),
     SetAside(SetAsideArgs),
     Inspect(InspectArgs),
+    Verify(VerifyArgs),
 }
 
 /// Makes a repository of an empty directory, or adopts one that WAL files lie in
@@ -157,6 +159,50 @@ pub(super) struct RestoreArgs {
     /// Takes a gap in the archive for its end: the recovery ends there, and what lies behind is lost
     #[arg(long)]
     pub gap_is_end: bool,
+    /// Does not hold the first page's header against the file's name and cluster: for encrypted WAL
+    #[arg(long)]
+    pub no_header_check: bool,
+}
+
+/// Archives everything that is pending, now: with the server running, hung, stopped or dead
+///
+/// Marks nothing done unless told to: a running server finds its files stored, and marks them itself.
+///
+/// Exit code 0: everything that was pending is durable in the repository.
+/// Exit code 1: something is not, and the report says what and why, or the call was refused.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct DrainArgs {
+    /// How many files are archived at once [env: WALKEEP_JOBS] [default: one a core, at most 4]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<Jobs>,
+    /// Marks what is archived as done, in the server's order, up to the first file that is not. Refused while a
+    /// live archiver works on the queue
+    #[arg(long)]
+    pub mark_done: bool,
+    /// Marks them even so
+    #[arg(long, requires = "mark_done")]
+    pub force: bool,
+    /// Archives what the WAL directory has finished, and nobody archived, as well: after a failover
+    #[arg(long)]
+    pub missing: bool,
+    /// Records that these segments are lost, and clears their orphans out of the queue. A new base backup is due
+    /// afterwards
+    #[arg(long, value_name = "FROM..TO", requires = "reason")]
+    pub acknowledge_lost: Option<Lost>,
+    /// Why they are lost, for those who meet the gap later
+    #[arg(long, value_name = "TEXT", requires = "acknowledge_lost")]
+    pub reason: Option<String>,
+    /// Compression level where the repository stores zstd: 'zstd[:LEVEL]'
+    /// [env: WALKEEP_COMPRESS] [default: zstd:1]
+    #[arg(long, value_name = "HOW")]
+    pub compress: Option<Compression>,
+    /// Stops when less than this would stay free in the repository [default: 0, off]
+    #[arg(long, value_name = "SIZE")]
+    pub min_free: Option<Size>,
+    /// Gives up when no file was settled for this time [default: 5m]
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
     /// Does not hold the first page's header against the file's name and cluster: for encrypted WAL
     #[arg(long)]
     pub no_header_check: bool,
@@ -254,4 +300,29 @@ pub(super) struct SetAsideArgs {
 pub(super) struct InspectArgs {
     /// The file
     pub file: PathBuf,
+}
+
+/// Reads every stored file, and says whether all of it is sound and nothing is missing
+///
+/// What was read and is untouched since counts as read for 30 days. With -D DIR, typed here, the server's WAL
+/// directory is held against the repository as well: what is finished there has to be stored.
+///
+/// Exit code 0: everything is sound, and nothing is missing but what was acknowledged as lost.
+/// Exit code 1: something is damaged or missing.
+/// Exit code 2: it cannot be told.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct VerifyArgs {
+    /// Reads everything again
+    #[arg(long)]
+    pub full: bool,
+    /// Reads no faster than this, such as 100MiB/s [default: as fast as it goes]
+    #[arg(long, value_name = "RATE")]
+    pub budget: Option<Rate>,
+    /// How many files are read at once [env: WALKEEP_JOBS] [default: the number of cores, at most 4]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<Jobs>,
+    /// Does not hold the first page's header against the file's name and cluster: for encrypted WAL
+    #[arg(long)]
+    pub no_header_check: bool,
 }

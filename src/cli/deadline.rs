@@ -1,6 +1,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::commands::{Observer, Progress};
 
 /// Why work has no result.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +33,51 @@ pub(super) fn within<T>(
     thread::Builder::new().name("deadline".to_owned()).spawn(watch).map_err(Unfinished::NoThread)?;
     // Nothing that the work touched is used after a panic.
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| Unfinished::Panicked)
+}
+
+/// Watches work that goes on in steps: each of them may take so long and no longer. Every step that the observer
+/// is told of begins the time anew.
+pub(super) struct Idle<'a> {
+    limit: Duration,
+    last_step: Arc<Mutex<Instant>>,
+    observer: &'a dyn Observer,
+}
+
+impl<'a> Idle<'a> {
+    pub fn new(limit: Duration, observer: &'a dyn Observer) -> Self {
+        Self { limit, last_step: Arc::new(Mutex::new(Instant::now())), observer }
+    }
+
+    /// As [`within`], for each step.
+    pub fn watch<T>(
+        &self,
+        give_up: impl FnOnce(&Unfinished) -> u8 + Send + 'static,
+        work: impl FnOnce() -> T,
+    ) -> Result<T, Unfinished> {
+        let (limit, last_step) = (self.limit, Arc::clone(&self.last_step));
+        let watch = move || {
+            while let Some(left) = limit.checked_sub(since(&last_step)).filter(|left| !left.is_zero()) {
+                thread::sleep(left);
+            }
+            std::process::exit(give_up(&Unfinished::TooLong(limit)).into());
+        };
+        thread::Builder::new().name("deadline".to_owned()).spawn(watch).map_err(Unfinished::NoThread)?;
+        catch_unwind(AssertUnwindSafe(work)).map_err(|_| Unfinished::Panicked)
+    }
+}
+
+/// How long the last step has been going on.
+fn since(last_step: &Mutex<Instant>) -> Duration {
+    last_step.lock().map_or(Duration::ZERO, |at| at.elapsed())
+}
+
+impl Observer for Idle<'_> {
+    fn progress(&self, progress: Progress) {
+        if let Ok(mut at) = self.last_step.lock() {
+            *at = Instant::now();
+        }
+        self.observer.progress(progress);
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod archive;
 mod args;
 mod deadline;
 mod doctor;
+mod drain;
 mod gate;
 mod init;
 mod inspect;
@@ -15,6 +16,7 @@ mod settings;
 mod status;
 mod stderr;
 mod units;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -75,8 +77,10 @@ fn run(arguments: &Arguments) -> u8 {
         Verb::Gate(args) => gate::run(args, &settings, err),
         Verb::Status(args) => status::run(args, &settings, err),
         Verb::Doctor(args) => doctor::run(args, &settings, err),
+        Verb::Drain(args) => drain::run(args, &settings, err),
         Verb::SetAside(args) => set_aside::run(args, &settings, err),
         Verb::Inspect(args) => inspect::run(args, &settings, err),
+        Verb::Verify(args) => verify::run(args, &settings, err),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time;
 use toml::{Table, Value};
 
 use super::args::{Common, OutputFormat};
-use super::units::{Compression, Duration, Size};
+use super::units::{Compression, Duration, Jobs, Size};
 use crate::cluster::Cluster;
 use crate::commands::OnError;
 use crate::output::{Colour, LogFormat};
@@ -21,7 +21,7 @@ use crate::storage::DirectoryStore;
 const CONFIG_FILE: &str = "/etc/walkeep/walkeep.toml";
 
 /// Every key of the config file.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "log",
     "cluster.pgdata",
     "cluster.node",
@@ -33,6 +33,7 @@ const KEYS: [&str; 13] = [
     "gate.warning",
     "gate.critical",
     "gate.stuck_after",
+    "archive.jobs",
     "restore.on_error",
     "restore.retry_budget",
 ];
@@ -50,6 +51,7 @@ pub(super) struct Settings {
     pub log_format: LogFormat,
     pub compress: Option<Compression>,
     pub min_free: Option<Size>,
+    pub jobs: usize,
     pub archive_timeout: time::Duration,
     pub gate_warning: Option<u64>,
     pub gate_critical: Option<u64>,
@@ -161,6 +163,14 @@ impl Settings {
                 None => file.parsed("repository.compress", str::parse)?,
             },
             min_free: file.parsed("repository.min_free", str::parse)?,
+            jobs: match text_variable("WALKEEP_JOBS") {
+                Some(text) => text
+                    .parse()
+                    .map(Some)
+                    .map_err(|reason| SettingsError::BadVariable { variable: "WALKEEP_JOBS", reason })?,
+                None => file.parsed("archive.jobs", str::parse)?,
+            }
+            .map_or_else(default_jobs, |Jobs(number)| number),
             archive_timeout: timeout.map_or(Self::TIMEOUT, |timeout| timeout.0),
             gate_warning: file.parsed("gate.warning", number)?,
             gate_critical: file.parsed("gate.critical", number)?,
@@ -169,7 +179,6 @@ impl Settings {
             restore_retry_budget: file.parsed("restore.retry_budget", str::parse)?,
         })
     }
-
     /// The repository's directory.
     pub fn repository_directory(&self) -> Result<PathBuf, SettingsError> {
         let named = self.repo.as_deref().filter(|repo| !repo.as_os_str().is_empty());
@@ -218,6 +227,12 @@ impl Settings {
         self.named_data_directory().or_else(current).ok_or(SettingsError::NoDataDirectory)
     }
 
+    /// The data directory that was typed with -D: for verbs that do more where one is, whatever the environment
+    /// of a server or a cron job names.
+    pub fn typed_data_directory(&self) -> Option<PathBuf> {
+        self.pgdata_flag.as_deref().map(|dir| self.absolute(dir))
+    }
+
     /// The data directory of a verb that a server calls with a path: the one that was typed, the one that the
     /// path leads through, the current directory; then what environment and config file say. The server runs
     /// commands in its data directory, and its environment may name another cluster.
@@ -234,6 +249,12 @@ impl Settings {
 pub(super) fn data_directory_without_config(typed: Option<&Path>) -> Option<PathBuf> {
     let current = || env::current_dir().ok().filter(|dir| Cluster::is_data_directory(dir));
     typed.map(Path::to_owned).or_else(current).or_else(pgdata_variable)
+}
+
+/// One file at once for each core, but the server has to have some.
+fn default_jobs() -> usize {
+    const MOST: usize = 4;
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST))
 }
 
 fn pgdata_variable() -> Option<PathBuf> {

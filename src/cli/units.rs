@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time;
 
+use crate::wal::{SegmentName, SegmentRange};
+
 /// A number of bytes: plain, or with `KiB`, `MiB`, `GiB` or `TiB`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Size(pub u64);
@@ -10,6 +12,35 @@ pub(super) struct Size(pub u64);
 /// A time: a number with `s`, `m`, `h` or `d`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Duration(pub time::Duration);
+
+/// Segments that somebody gives up: `FROM..TO`, both included, or one alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Lost(pub SegmentRange);
+
+impl FromStr for Lost {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (from, to) = text.split_once("..").unwrap_or((text, text));
+        let named = |name: &str| name.parse::<SegmentName>().map_err(|error| error.to_string());
+        SegmentRange::new(named(from)?, named(to)?)
+            .map(Self)
+            .ok_or_else(|| format!("'{text}' is no range: both have to be of one timeline, and in order"))
+    }
+}
+
+/// How fast something may go, in bytes a second: a size and `/s`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Rate(pub u64);
+
+/// How many files are worked on at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Jobs(pub usize);
+
+impl Jobs {
+    /// More than this only costs memory.
+    const MOST: usize = 256;
+}
 
 /// How segments are packed: `none` or `zstd[:LEVEL]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +100,25 @@ impl FromStr for Duration {
     }
 }
 
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let size = text.strip_suffix("/s").and_then(|size| size.parse().ok());
+        let rate = size.filter(|Size(bytes)| *bytes > 0).map(|Size(bytes)| Self(bytes));
+        rate.ok_or_else(|| format!("'{text}' is not a rate such as 100MiB/s"))
+    }
+}
+
+impl FromStr for Jobs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.parse().ok().filter(|number| (1..=Self::MOST).contains(number));
+        number.map(Self).ok_or_else(|| format!("'{text}' is not a number from 1 to {}", Self::MOST))
+    }
+}
+
 impl FromStr for Compression {
     type Err = String;
 
@@ -96,6 +146,8 @@ mod tests {
         assert_eq!("0".parse(), Ok(Size(0)));
         assert_eq!("90s".parse(), Ok(Duration(time::Duration::from_secs(90))));
         assert_eq!("7d".parse(), Ok(Duration(time::Duration::from_secs(7 * 86_400))));
+        assert_eq!("100MiB/s".parse(), Ok(Rate(100 << 20)));
+        assert_eq!("8".parse(), Ok(Jobs(8)));
         assert_eq!("none".parse(), Ok(Compression::None));
         assert_eq!("zstd:3".parse(), Ok(Compression::Zstd { level: 3 }));
     }
@@ -107,6 +159,12 @@ mod tests {
         }
         for text in ["", "5", "m", "1y", "-1s", "18446744073709551615d"] {
             assert!(text.parse::<Duration>().is_err(), "{text}");
+        }
+        for text in ["", "100MiB", "/s", "0/s", "1MiB/m", "MiB/s"] {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+        for text in ["", "0", "257", "-1", "two"] {
+            assert!(text.parse::<Jobs>().is_err(), "{text}");
         }
         for text in ["", "gzip", "zstd:", "zstd:0", "zstd:20", "none:1"] {
             assert!(text.parse::<Compression>().is_err(), "{text}");

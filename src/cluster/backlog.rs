@@ -371,7 +371,8 @@ mod tests {
         for number in 1..=40 {
             let name = segment(number).parse().unwrap();
             let path = |status| scene.status().path_of(name, status);
-            fs::rename(path(Status::Ready), path(Status::Done)).unwrap();
+            let moved = crate::fsx::move_new(&path(Status::Ready), &path(Status::Done)).unwrap();
+            assert_eq!(moved, crate::fsx::Published::New);
             std::thread::sleep(Duration::from_millis(2));
         }
         let backlog = scene.backlog();
@@ -389,7 +390,10 @@ mod tests {
         fs::create_dir(at(&format!("{}.ready", segment(1)))).unwrap();
         symlink("/dev/null", at(&format!("{}.ready", segment(2)))).unwrap();
         symlink("nowhere", at(&format!("{}.ready", segment(3)))).unwrap();
-        fs::write(status.directory().join(std::ffi::OsStr::from_bytes(b"\xff\xfe\x1b.ready")), "").unwrap();
+        super::super::samples::write(
+            &status.directory().join(std::ffi::OsStr::from_bytes(b"\xff\xfe\x1b.ready")),
+            "",
+        );
         for name in
             [".ready", "x.ready", &format!("{}.ready", "A".repeat(200)), "x.done", "ready", "x.ready.tmp"]
         {

@@ -172,6 +172,11 @@ impl Cluster {
         ArchiveStatus::new(self.wal_directory.join(ArchiveStatus::DIRECTORY_NAME))
     }
 
+    /// Whether a WAL file is in the WAL directory.
+    pub fn has_wal_file(&self, name: WalFileName) -> Result<bool, ClusterError> {
+        layout::is_there(&self.wal_directory.join(name.to_string()), |_| true)
+    }
+
     /// The queue of the cluster's archiver, as it is now.
     pub fn backlog(&self) -> Result<Backlog, ClusterError> {
         Backlog::read(&self.wal_directory, &self.archive_status())

@@ -7,7 +7,9 @@ use super::source::{SourceFile, stamp_at};
 use super::{ForeignOwner, Hint};
 use crate::cluster::{Cluster, ClusterError, ControlFile, is_complete_in, is_wal_directory};
 use crate::fsx::{PathError, foreign_owner};
-use crate::repository::{Identity, Offer, Origin, Put, Repository, RepositoryError, Source, header_agrees};
+use crate::repository::{
+    Identity, Offer, Origin, Packing, Put, Repository, RepositoryError, Source, header_agrees,
+};
 use crate::storage::{Store, StoreError};
 use crate::wal::{
     LONG_HEADER_BYTES, LongPageHeader, ParseError, SegmentName, SegmentSize, TimelineHistory, WalFileName,
@@ -32,7 +34,7 @@ pub struct ArchiveRequest<'a> {
     /// Who stores, and when.
     pub origin: &'a Origin,
     /// How times are written in messages.
-    pub show_time: &'a dyn Fn(SystemTime) -> String,
+    pub show_time: &'a (dyn Fn(SystemTime) -> String + Sync),
 }
 
 /// What came of it: the file is durable in the repository.
@@ -139,35 +141,121 @@ impl Hint for ArchiveError {
     }
 }
 
+/// On what terms files are archived, by this verb and by others.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    /// Compression level, 1 to 19.
+    pub level: i32,
+    /// Bytes that have to stay free in the repository.
+    pub min_free_bytes: u64,
+    /// Whether the first page's header is held against the name.
+    pub header_check: bool,
+    /// How many files are archived at once.
+    pub jobs: usize,
+    /// Who stores, and when.
+    pub origin: &'a Origin,
+    /// How times are written in messages.
+    pub show_time: &'a (dyn Fn(SystemTime) -> String + Sync),
+}
+
 /// Archives one file. When it returns, the file is durable in the repository.
 ///
 /// # Errors
 /// When it is not, for whatever reason; nothing that was stored before is harmed.
 pub fn archive(request: &ArchiveRequest<'_>) -> Result<ArchiveReport, ArchiveError> {
-    let name = name_of(&request.wal_path, request.wal_name.as_deref())?;
-    refuse_superuser(request)?;
+    let path = request.wal_path.as_path();
+    let name = name_of(path, request.wal_name.as_deref())?;
+    refuse_superuser(request.store, request.data_directory.as_deref())?;
+    let terms = request.terms();
     let mut repository = Repository::open(request.store)?;
-    if let Ok(stamp) = stamp_at(&request.wal_path)
-        && repository.recognises(name, &stamp, &request.origin.machine_id)?
-    {
+    if terms.recognised(path, name, &repository)?.is_some() {
         return Ok(ArchiveReport { name, put: Put::AlreadyStored });
     }
     // A leftover costs space, nothing else: that it cannot be swept must not stop the server's archiver.
     let _ = repository.sweep();
 
-    let mut source = SourceFile::open(&request.wal_path)?;
+    let mut source = SourceFile::open(path)?;
     let cluster = request.data_directory.as_deref().map(Cluster::find).transpose()?;
     let control = cluster.as_ref().map(Cluster::control_file).transpose()?;
-    let identity = prove(request, name, &source, control.as_ref(), repository.identity())?;
-    if let WalFileName::Segment(segment) = name {
-        refuse_open_tail(&request.wal_path, segment, identity.segment_size)?;
-    }
-    refuse_low_space(&repository, source.stamp().size, request.min_free_bytes)?;
+    let identity = terms.prove(path, name, &source, control.as_ref(), &repository)?;
     repository.bind(identity, cluster.as_ref().map(|cluster| cluster.dialect().key()), request.origin)?;
-    let offer =
-        Offer { name, source: &mut source, identity, level: request.level, show_time: request.show_time };
-    let put = repository.put(offer, request.origin)?;
+    let put = terms.put(name, &mut source, identity, &repository)?;
     Ok(ArchiveReport { name, put })
+}
+
+impl ArchiveRequest<'_> {
+    fn terms(&self) -> Terms<'_> {
+        Terms {
+            level: self.level,
+            min_free_bytes: self.min_free_bytes,
+            header_check: self.header_check,
+            jobs: 1,
+            origin: self.origin,
+            show_time: self.show_time,
+        }
+    }
+}
+
+impl Terms<'_> {
+    /// Archives one file of a cluster that the repository is bound to; returns its length with what had to be done.
+    pub(super) fn archive(
+        &self,
+        path: &Path,
+        name: WalFileName,
+        control: &ControlFile,
+        repository: &Repository<'_>,
+    ) -> Result<(Put, u64), ArchiveError> {
+        if let Some(bytes) = self.recognised(path, name, repository)? {
+            return Ok((Put::AlreadyStored, bytes));
+        }
+        let mut source = SourceFile::open(path)?;
+        let identity = self.prove(path, name, &source, Some(control), repository)?;
+        let put = self.put(name, &mut source, identity, repository)?;
+        Ok((put, source.stamp().size))
+    }
+
+    /// The length of a file that is known to be stored, and was not touched since.
+    fn recognised(
+        &self,
+        path: &Path,
+        name: WalFileName,
+        repository: &Repository<'_>,
+    ) -> Result<Option<u64>, ArchiveError> {
+        let Ok(stamp) = stamp_at(path) else { return Ok(None) };
+        let known = repository.recognises(name, &stamp, &self.origin.machine_id)?;
+        Ok(known.then_some(stamp.size))
+    }
+
+    /// Proves that a file may be stored under its name: whose it is, that it is complete, and that there is room.
+    fn prove(
+        &self,
+        path: &Path,
+        name: WalFileName,
+        source: &SourceFile,
+        control: Option<&ControlFile>,
+        repository: &Repository<'_>,
+    ) -> Result<Identity, ArchiveError> {
+        let identity = identify(path, name, source, control, repository.identity(), self.header_check)?;
+        if let WalFileName::Segment(segment) = name {
+            refuse_open_tail(path, segment, identity.segment_size)?;
+        }
+        let bytes = source.stamp().size.saturating_mul(self.jobs as u64);
+        refuse_low_space(repository, bytes, self.min_free_bytes)?;
+        Ok(identity)
+    }
+
+    fn put(
+        &self,
+        name: WalFileName,
+        source: &mut SourceFile,
+        identity: Identity,
+        repository: &Repository<'_>,
+    ) -> Result<Put, ArchiveError> {
+        let packing = if self.jobs > 1 { Packing::Inline } else { Packing::Threads };
+        let Self { level, show_time, .. } = *self;
+        let offer = Offer { name, source, identity, level, packing, show_time };
+        Ok(repository.put(offer, self.origin)?)
+    }
 }
 
 /// The name that a path ends in, which has to be the one that came with it.
@@ -179,9 +267,10 @@ fn name_of(path: &Path, given: Option<&str>) -> Result<WalFileName, ArchiveError
     Ok(in_path.parse()?)
 }
 
-fn refuse_superuser(request: &ArchiveRequest<'_>) -> Result<(), ArchiveError> {
-    ForeignOwner::refuse("repository", request.store.location(), request.store.foreign_owner()?)?;
-    if let Some(data) = &request.data_directory {
+/// Refuses to leave files of the superuser where another user's server works.
+pub(super) fn refuse_superuser(store: &dyn Store, data_directory: Option<&Path>) -> Result<(), ArchiveError> {
+    ForeignOwner::refuse("repository", store.location(), store.foreign_owner()?)?;
+    if let Some(data) = data_directory {
         ForeignOwner::refuse("data directory", data.display().to_string(), foreign_owner(data)?)?;
     }
     Ok(())
@@ -191,14 +280,15 @@ fn refuse_superuser(request: &ArchiveRequest<'_>) -> Result<(), ArchiveError> {
 const HISTORY_BYTES: usize = 1 << 20;
 
 /// Proves that the file is what its name says, and from which cluster.
-fn prove(
-    request: &ArchiveRequest<'_>,
+fn identify(
+    path: &Path,
     name: WalFileName,
     source: &SourceFile,
     control: Option<&ControlFile>,
     bound: Option<Identity>,
+    header_check: bool,
 ) -> Result<Identity, ArchiveError> {
-    let path = || request.wal_path.display().to_string();
+    let path = || path.display().to_string();
     let of_control = control.map(|control| Identity {
         system_identifier: control.system_identifier,
         segment_size: control.segment_size,
@@ -216,7 +306,7 @@ fn prove(
     if !name.is_pages() {
         return of_control.ok_or(ArchiveError::NoCluster);
     }
-    let identity = if request.header_check {
+    let identity = if header_check {
         let not_that = |reason| ArchiveError::NotAsNamed { path: path(), reason };
         let head = source.head::<LONG_HEADER_BYTES>()?;
         let header = LongPageHeader::parse(&head).map_err(|error| not_that(error.to_string()))?;

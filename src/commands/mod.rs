@@ -3,6 +3,7 @@
 
 mod archive;
 mod doctor;
+mod drain;
 mod gate;
 mod hint;
 mod init;
@@ -13,9 +14,13 @@ mod set_aside;
 mod source;
 mod status;
 mod survey;
+mod verify;
 
 pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
 pub use doctor::{Diagnosis, DoctorReport, DoctorRequest, doctor};
+pub use drain::{
+    Acknowledged, DrainError, DrainReport, DrainRequest, DrainTally, FileFailure, FileRange, Owner, drain,
+};
 pub use gate::{GateReport, GateRequest, gate, gate_wait};
 pub use hint::Hint;
 pub use init::{InitError, InitReport, InitRequest, init};
@@ -30,11 +35,14 @@ pub use restore::{
 };
 pub use set_aside::{SetAsideError, SetAsideReport, SetAsideRequest, set_aside};
 pub use status::{ArchiveOverview, NodeOverview, StatusReport, StatusRequest, TimelineOverview, status};
+pub use verify::{
+    Comparison, Finding, Tally, VerifyError, VerifyReport, VerifyRequest, VerifyVerdict, verify,
+};
 
 /// The values that reports are made of, for whoever renders them.
 pub mod facts {
-    pub use crate::cluster::{ControlFile, Invalidation, SlotPersistency, SlotState};
-    pub use crate::repository::{Envelope, Form, Holdings, KnownGap, StoredForm, Tally};
+    pub use crate::cluster::{ControlFile, Invalidation, SlotPersistency, SlotState, Status};
+    pub use crate::repository::{Conflict, Envelope, Form, Holdings, KnownGap, Measure, StoredForm};
 }
 
 /// A user who must not write here, because somebody else will have to.

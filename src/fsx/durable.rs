@@ -255,6 +255,19 @@ pub fn move_new(from: &Path, to: &Path) -> Result<Published, PathError> {
     Ok(published)
 }
 
+/// Renames an empty file whose name is all that it says, over what bears the new name. Not durable before
+/// [`sync_dir`]. `false` where there is no such file any more.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub fn rename_mark(from: &Path, to: &Path) -> Result<bool, PathError> {
+    match fs::rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(PathError::new("rename", from, error)),
+    }
+}
+
 /// Takes a name away. Not durable by itself: what comes back after a crash is removed again.
 ///
 /// # Errors

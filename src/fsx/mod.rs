@@ -12,8 +12,8 @@ mod space;
 
 pub use delivery::Delivery;
 pub use durable::{
-    Modes, Published, Staged, confirm, create_dir, create_dir_all, move_new, remove, replace_state, sweep,
-    sync_dir, write_advisory,
+    Modes, Published, Staged, confirm, create_dir, create_dir_all, move_new, remove, rename_mark,
+    replace_state, sweep, sync_dir, write_advisory,
 };
 pub use error::{AtPath, PathError};
 pub use lock::{LockGuard, lock_exclusive};

@@ -55,7 +55,7 @@ pub fn for_each_name(dir: &Path, mut see: impl FnMut(&[u8], NameKind)) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::{create_dir, write};
+    use std::fs::{File, create_dir};
 
     #[test]
     fn every_name_is_shown_once_with_what_it_stands_for() {
@@ -63,7 +63,7 @@ mod tests {
         create_dir(dir.path().join("folder")).unwrap();
         std::os::unix::fs::symlink("nowhere", dir.path().join("link")).unwrap();
         for number in 0..3000 {
-            write(dir.path().join(format!("{number:0200}")), "").unwrap();
+            File::create(dir.path().join(format!("{number:0200}"))).unwrap();
         }
         let (mut files, mut others) = (Vec::new(), Vec::new());
         let sort = |name: &[u8], kind| match kind {

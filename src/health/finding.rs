@@ -519,7 +519,7 @@ mod tests {
         assert_eq!(size(0), "0 B");
         assert_eq!(size(1023), "1023 B");
         assert_eq!(size(16 << 20), "16.0 MiB");
-        assert_eq!(size(u64::MAX), "16777216.0 TiB");
+        assert_eq!(size(u64::MAX), "16777215.9 TiB");
         assert_eq!(spoken(Duration::from_secs(59)), "59 s");
         assert_eq!(spoken(Duration::from_secs(3661)), "1 h 1 min");
         assert_eq!(spoken(Duration::from_secs(21 * 86_400)), "21 d 0 h");

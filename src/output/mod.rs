@@ -2,6 +2,7 @@
 
 mod colour;
 mod doctor;
+mod drain;
 mod failure;
 mod gate;
 mod init;
@@ -11,9 +12,11 @@ mod set_aside;
 mod sheet;
 mod status;
 mod time;
+mod verify;
 
 pub use colour::Colour;
 pub use doctor::{doctor_json, doctor_text};
+pub use drain::{drain_json, drain_text};
 pub use failure::{Failure, LogFormat};
 pub use gate::{
     GATE_UNKNOWN_REPMGR, gate_json, gate_nagios, gate_repmgr, gate_text, gate_unknown_json,
@@ -25,6 +28,7 @@ pub use progress::ProgressDisplay;
 pub use set_aside::{set_aside_json, set_aside_text};
 pub use status::{status_json, status_text};
 pub use time::show_time;
+pub use verify::{verify_json, verify_text};
 
 /// Number of the JSON schema that every report carries.
 pub const SCHEMA: u32 = 1;

@@ -10,7 +10,7 @@ use super::colour::{Colour, paint};
 use super::gate::{findings_text, pending_words, run_state_words};
 use super::sheet::Sheet;
 use super::show_time;
-use crate::commands::facts::{StoredForm, Tally};
+use crate::commands::facts::{Measure, StoredForm};
 use crate::commands::{ArchiveOverview, NodeOverview, StatusReport, TimelineOverview};
 use crate::health::{
     ArchiveMode, ArchiverFacts, BacklogFacts, ClusterFacts, RepositoryState, SlotFacts, Source, Unknown,
@@ -62,7 +62,7 @@ fn told<T>(known: &Result<T, Unknown>, lines: impl Fn(&T) -> Vec<String>) -> Vec
 /// How long ago, in words.
 fn ago(at: SystemTime, now: SystemTime) -> String {
     match now.duration_since(at) {
-        Ok(since) => format!("{} ago ({})", HumanDuration(whole_seconds(since)), show_time(at)),
+        Ok(since) => format!("{} ago", HumanDuration(whole_seconds(since))),
         Err(_) => format!("ahead of the clock ({})", show_time(at)),
     }
 }
@@ -87,11 +87,11 @@ fn cluster_lines(node: &NodeOverview) -> Vec<String> {
 }
 
 fn cluster_facts_lines(cluster: &ClusterFacts) -> Vec<String> {
-    let ClusterFacts { product, version, timeline, redo, redo_segment, run_state, .. } = cluster;
+    let ClusterFacts { product, version, timeline, checkpoint, redo, redo_segment, run_state, .. } = cluster;
     vec![
         format!("{product} ({version}), {}", run_state_words(*run_state)),
-        format!("system identifier {}", cluster.system_identifier),
-        format!("timeline {timeline}, redo {redo} in {redo_segment}"),
+        format!("system identifier {}, timeline {timeline}", cluster.system_identifier),
+        format!("checkpoint {checkpoint}, redo {redo} in {redo_segment}"),
     ]
 }
 
@@ -153,7 +153,11 @@ fn repository_lines(archive: &ArchiveOverview, now: SystemTime) -> Vec<String> {
     if holdings.strangers > 0 {
         let examples: Vec<String> =
             holdings.stranger_examples.iter().map(|name| format!("'{name}'")).collect();
-        lines.push(format!("{} that are not ours, such as {}", holdings.strangers, examples.join(", ")));
+        lines.push(format!(
+            "{} names that are not ours, such as {}",
+            holdings.strangers,
+            examples.join(", ")
+        ));
     }
     match &archive.known_gaps {
         Err(unknown) => lines.push(format!("known gaps not known: {}", unknown.0)),
@@ -199,7 +203,7 @@ fn stored_words(archive: &ArchiveOverview) -> String {
     if counts.is_empty() {
         return "nothing is stored".to_owned();
     }
-    let all: u64 = holdings.kinds.values().map(|tally| tally.bytes).sum();
+    let all: u64 = holdings.kinds.values().map(|measure| measure.bytes).sum();
     format!("{}; {} stored{}", counts.join(", "), HumanBytes(all), ratio_words(archive))
 }
 
@@ -215,10 +219,10 @@ fn ratio_words(archive: &ArchiveOverview) -> String {
 }
 
 /// Segments and partial segments, which are as long as each other before they are packed.
-fn pages(archive: &ArchiveOverview) -> Tally {
+fn pages(archive: &ArchiveOverview) -> Measure {
     let (whole, partial) =
         (archive.holdings.of(WalFileKind::Segment), archive.holdings.of(WalFileKind::Partial));
-    Tally { files: whole.files + partial.files, bytes: whole.bytes + partial.bytes }
+    Measure { files: whole.files + partial.files, bytes: whole.bytes + partial.bytes }
 }
 
 fn leftovers(archive: &ArchiveOverview) -> Option<String> {

@@ -86,8 +86,17 @@ pub(super) enum CopyError {
 /// How much of a file is read, handed to the packing threads and hashed at a time, in bytes.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Threads that pack. Reading and hashing keep one core busy; a second one for packing hides them. More would
-/// take cores from the server.
+/// Who packs a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Packing {
+    /// Threads of their own, for a single file. Reading and hashing keep one core busy; a second one for packing
+    /// hides them. More would take cores from the server.
+    Threads,
+    /// The thread that reads and hashes, where several files are stored at once.
+    Inline,
+}
+
+/// Threads that pack a single file.
 const WORKERS: u32 = 2;
 
 /// How much a thread packs at a time, in bytes: small enough that the threads begin and end together.
@@ -98,13 +107,16 @@ fn encoder<W: Write>(
     to: W,
     level: i32,
     size_bytes: u64,
+    packing: Packing,
 ) -> io::Result<zstd::stream::write::Encoder<'static, W>> {
     let mut encoder = zstd::stream::write::Encoder::new(to, level)?;
     encoder.include_checksum(true)?;
     encoder.include_contentsize(true)?;
     encoder.set_pledged_src_size(Some(size_bytes))?;
-    encoder.multithread(WORKERS)?;
-    encoder.set_parameter(CParameter::JobSize(JOB_BYTES))?;
+    if packing == Packing::Threads {
+        encoder.multithread(WORKERS)?;
+        encoder.set_parameter(CParameter::JobSize(JOB_BYTES))?;
+    }
     Ok(encoder)
 }
 
@@ -112,11 +124,12 @@ fn encoder<W: Write>(
 pub(super) fn pack(
     source: &mut dyn Read,
     level: i32,
+    packing: Packing,
     envelope: Envelope,
     staged: &mut dyn StagedObject,
 ) -> Result<Envelope, CopyError> {
     staged.write_all(&[b' '; FRAME_BYTES]).map_err(CopyError::Staged)?;
-    let mut encoder = encoder(&mut *staged, level, envelope.size).map_err(CopyError::Staged)?;
+    let mut encoder = encoder(&mut *staged, level, envelope.size, packing).map_err(CopyError::Staged)?;
     let mut hasher = Hasher::default();
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut size = 0;
@@ -158,19 +171,19 @@ fn length_changed() -> io::Error {
 }
 
 /// A stored file, opened: what it says of itself, and the WAL file's own bytes.
-pub struct Decoded {
+pub struct Decoded<'r> {
     /// The envelope, where the file is in stored form 1.
     pub envelope: Option<Envelope>,
     /// The WAL file's bytes. They end in an error where the stored file is cut short or damaged.
-    pub bytes: Box<dyn Read + Send>,
+    pub bytes: Box<dyn Read + Send + 'r>,
 }
 
 /// Opens a stored file whatever its form.
 ///
 /// # Errors
 /// When its beginning cannot be read, or is damaged.
-pub fn decode(form: Form, mut stored: Box<dyn Read + Send>) -> io::Result<Decoded> {
-    let bytes: Box<dyn Read + Send> = match form {
+pub fn decode<'r>(form: Form, mut stored: Box<dyn Read + Send + 'r>) -> io::Result<Decoded<'r>> {
+    let bytes: Box<dyn Read + Send + 'r> = match form {
         Form::Plain => stored,
         Form::Gzip => Box::new(flate2::read::MultiGzDecoder::new(stored)),
         Form::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(stored)),
@@ -211,7 +224,7 @@ mod tests {
     fn packed(bytes: &[u8]) -> Vec<u8> {
         let store = MemoryStore::default();
         let mut staged = store.stage("x").unwrap();
-        pack(&mut &*bytes, 1, envelope(bytes.len() as u64), &mut *staged).unwrap();
+        pack(&mut &*bytes, 1, Packing::Inline, envelope(bytes.len() as u64), &mut *staged).unwrap();
         let key = Key::new("x").unwrap();
         let _ = staged.publish(&key).unwrap();
         let mut stored = Vec::new();
@@ -231,7 +244,7 @@ mod tests {
         for pledged in [99, 101] {
             let store = MemoryStore::default();
             let mut staged = store.stage("x").unwrap();
-            let failed = pack(&mut [0; 100].as_slice(), 1, envelope(pledged), &mut *staged);
+            let failed = pack(&mut [0; 100].as_slice(), 1, Packing::Threads, envelope(pledged), &mut *staged);
             assert!(matches!(failed, Err(CopyError::Source(_))));
         }
     }

@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use super::digest::{Digest, for_each_hashed};
 use super::layout::{Form, sidecar_key, stored_key};
 use super::{Decoded, Repository, RepositoryError, decode};
-use crate::storage::{ObjectStat, read_small};
+use crate::fsx::PathError;
+use crate::storage::{ObjectStat, StoreError, read_small};
 use crate::wal::{
     LONG_HEADER_BYTES, LongPageHeader, SegmentSize, SystemIdentifier, TimelineHistory, WalFileName,
 };
@@ -30,6 +31,29 @@ pub struct Fetched {
     pub digest: Digest,
     /// Whether a digest from storing time agreed; files of other tools have none.
     pub digest_known: bool,
+}
+
+/// A stored file that was read to its end and proven.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Proven {
+    /// What the store told of it when it was opened.
+    pub stat: ObjectStat,
+    /// What it holds.
+    pub fetched: Fetched,
+}
+
+/// A reader that tells how much was read.
+struct Paced<'p> {
+    bytes: Box<dyn Read + Send>,
+    pace: &'p (dyn Fn(u64) + Sync),
+}
+
+impl Read for Paced<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.bytes.read(buffer)?;
+        (self.pace)(read as u64);
+        Ok(read)
+    }
 }
 
 impl Repository<'_> {
@@ -80,11 +104,36 @@ impl Repository<'_> {
         expected: Expected,
         sink: &mut dyn Write,
     ) -> Result<Option<Fetched>, RepositoryError> {
+        let proven = self.prove_form(name, form, expected, &|_| (), sink)?;
+        Ok(proven.map(|proven| proven.fetched))
+    }
+
+    /// Reads a stored file in one of its forms to its end, and proves of it what [`Repository::fetch`] proves;
+    /// `None` where it is not stored. `pace` hears how many stored bytes were read, after each read.
+    ///
+    /// # Errors
+    /// As [`Repository::fetch`]. What the operating system could not read is an error of the store, not damage.
+    pub fn prove_form(
+        &self,
+        name: WalFileName,
+        form: Form,
+        expected: Expected,
+        pace: &(dyn Fn(u64) + Sync),
+        sink: &mut dyn Write,
+    ) -> Result<Option<Proven>, RepositoryError> {
         let key = stored_key(name, form);
         let Some(object) = self.store.open(&key)? else { return Ok(None) };
+        let stat = object.stat;
         let damaged = |reason: String| RepositoryError::Damaged { file: self.store.locate(&key), reason };
-        let unreadable = |error: io::Error| damaged(error.to_string());
-        let Decoded { envelope, mut bytes } = decode(form, object.bytes).map_err(unreadable)?;
+        let unreadable = |error: io::Error| match error.raw_os_error() {
+            Some(_) => {
+                let error = PathError::new("read", self.store.locate(&key).as_ref(), error);
+                RepositoryError::Store(StoreError::Path(error))
+            }
+            None => damaged(error.to_string()),
+        };
+        let paced = Paced { bytes: object.bytes, pace };
+        let Decoded { envelope, mut bytes } = decode(form, Box::new(paced)).map_err(unreadable)?;
 
         // A file longer than the longest segment is not read to its end: it may be a bomb.
         let most = expected.segment_size.map_or(MOST_BYTES, SegmentSize::bytes);
@@ -108,11 +157,12 @@ impl Repository<'_> {
             return Err(damaged(format!("its content has sha256 {digest}, it was stored with {told}")));
         }
         prove(name, expected, &head, size).map_err(damaged)?;
-        Ok(Some(Fetched { bytes: size, digest, digest_known: told.is_some() }))
+        let fetched = Fetched { bytes: size, digest, digest_known: told.is_some() };
+        Ok(Some(Proven { stat, fetched }))
     }
 
     /// The digest that lies beside a plain file; `None` where another tool put it there without one.
-    fn sidecar_digest(&self, name: WalFileName) -> Result<Option<String>, RepositoryError> {
+    pub(super) fn sidecar_digest(&self, name: WalFileName) -> Result<Option<String>, RepositoryError> {
         let key = sidecar_key(name);
         let Some(line) = read_small(self.store, &key)? else { return Ok(None) };
         let line = String::from_utf8_lossy(&line).into_owned();

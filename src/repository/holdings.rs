@@ -10,14 +10,14 @@ use crate::wal::{WalFileKind, WalFileName};
 
 /// How many files, and how long they are together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Tally {
+pub struct Measure {
     /// Number of files.
     pub files: u64,
     /// Their bytes as stored.
     pub bytes: u64,
 }
 
-impl Tally {
+impl Measure {
     fn add(&mut self, stat: &ObjectStat) {
         self.files += 1;
         self.bytes = self.bytes.saturating_add(stat.size_bytes);
@@ -28,9 +28,9 @@ impl Tally {
 #[derive(Clone, Debug, Default)]
 pub struct Holdings {
     /// Stored WAL files by kind; one in two forms counts twice.
-    pub kinds: BTreeMap<WalFileKind, Tally>,
+    pub kinds: BTreeMap<WalFileKind, Measure>,
     /// The digests beside plain files.
-    pub digests: Tally,
+    pub digests: Measure,
     /// The name of every WAL file that is stored, sorted, each once.
     pub names: Vec<WalFileName>,
     /// The file that was stored last.
@@ -52,7 +52,7 @@ impl Holdings {
 
     /// Files and bytes of a kind.
     #[must_use]
-    pub fn of(&self, kind: WalFileKind) -> Tally {
+    pub fn of(&self, kind: WalFileKind) -> Measure {
         self.kinds.get(&kind).copied().unwrap_or_default()
     }
 

@@ -8,27 +8,31 @@ mod error;
 mod fetch;
 mod holdings;
 mod identity;
+mod inventory;
 mod known_gaps;
 mod layout;
 mod put;
 mod stamp;
+mod verified;
 
 use std::path::Path;
 use std::time::SystemTime;
 
 pub use conflict::{Conflict, StoredCopy};
 pub use digest::{Digest, for_each_hashed};
-pub use envelope::{Decoded, Envelope, decode};
+pub use envelope::{Decoded, Envelope, Packing, decode};
 pub use error::RepositoryError;
-pub use fetch::{Expected, Fetched, header_agrees};
-pub use holdings::{Holdings, Tally};
+pub use fetch::{Expected, Fetched, Proven, header_agrees};
+pub use holdings::{Holdings, Measure};
 pub use identity::{Charter, Identity, StoredForm};
+pub use inventory::Inventory;
 pub use known_gaps::KnownGap;
 pub use layout::{Form, parse_stored, sidecar_key, stored_key};
 pub use put::{Offer, Put, Source};
 pub use stamp::SourceStamp;
+pub use verified::{Mark, MarkGroup, Marks};
 
-use crate::storage::{Key, ObjectStat, Ownership, Published, RoundTrip, Store};
+use crate::storage::{Key, ObjectStat, Ownership, Published, RoundTrip, Store, StoreLock};
 use crate::wal::{Lsn, SegmentName, Timeline, TimelineHistory, WalFileKind, WalFileName};
 use identity::publish_json;
 use layout::state_key;
@@ -205,6 +209,25 @@ impl<'s> Repository<'s> {
         Ok(self.store.sweep()?)
     }
 
+    /// Makes a stored file durable in all its forms, for whoever did not store it.
+    ///
+    /// # Errors
+    /// When it is not there, or may not be durable.
+    pub fn confirm(&self, name: WalFileName) -> Result<(), RepositoryError> {
+        for (form, _) in self.find(name)? {
+            self.store.confirm(&stored_key(name, form))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until nobody else settles a queue by means of this repository.
+    ///
+    /// # Errors
+    /// When the lock cannot be had.
+    pub fn lock_queue(&self) -> Result<Box<dyn StoreLock>, RepositoryError> {
+        Ok(self.store.lock(&state_key("drain.lock"))?)
+    }
+
     /// The form in which this repository keeps files of a kind.
     #[must_use]
     pub fn form_of(&self, kind: WalFileKind) -> Form {
@@ -233,11 +256,7 @@ impl<'s> Repository<'s> {
     /// # Errors
     /// When the store cannot be listed.
     pub fn list(&self) -> Result<Vec<(WalFileName, Form)>, RepositoryError> {
-        let listed = self.store.list("")?;
-        let objects = listed.iter().filter(|listed| listed.is_object);
-        let mut files: Vec<_> = objects.filter_map(|listed| parse_stored(&listed.name)).collect();
-        files.sort_unstable();
-        Ok(files)
+        Ok(self.inventory()?.files)
     }
 
     /// The name of every WAL file that is stored, sorted, each once.

@@ -5,11 +5,11 @@ use std::time::SystemTime;
 
 use super::conflict::{Conflict, StoredCopy};
 use super::digest::{Digest, Hasher, fill};
-use super::envelope::{CopyError, copy, decode, pack};
+use super::envelope::{CopyError, Packing, copy, decode, pack};
 use super::layout::{Form, sidecar_key, sidecar_line, state_key, stored_key};
 use super::stamp::{SourceStamp, Stamp, Stored};
 use super::{Envelope, Identity, Origin, Repository, RepositoryError, WRITER};
-use crate::storage::{ObjectStat, OpenObject, Published, StagedObject, StoreLock, read_small};
+use crate::storage::{ObjectStat, Published, StagedObject, StoreLock, read_small};
 use crate::wal::{LONG_HEADER_BYTES, LongPageHeader, PageComparison, Relation, WalFileName};
 
 /// A file to be stored.
@@ -34,6 +34,8 @@ pub struct Offer<'a> {
     pub identity: Identity,
     /// Compression level of stored form 1, 1 to 19.
     pub level: i32,
+    /// Who packs it.
+    pub packing: Packing,
     /// How the time of a stored file is written in messages.
     pub show_time: &'a dyn Fn(SystemTime) -> String,
 }
@@ -87,21 +89,6 @@ impl Repository<'_> {
         let new = matches!(put, Put::Stored { .. });
         Stamp::write(self.store, offer.name, stored, new, stamp, offer.identity, origin);
         Ok(put)
-    }
-
-    /// Whether a file is stored; nothing is written. `None` where nothing bears its name.
-    ///
-    /// # Errors
-    /// When other content bears its name, or either cannot be read.
-    pub fn holds(&self, mut offer: Offer<'_>) -> Result<Option<Put>, RepositoryError> {
-        let mut outcome = None;
-        for (form, stat) in self.find(offer.name)? {
-            let key = stored_key(offer.name, form);
-            if let Some(object) = self.store.open(&key)? {
-                outcome = Some(self.compare_form(form, &stat, object, &mut offer)?.0);
-            }
-        }
-        Ok(outcome)
     }
 
     fn store_new(&self, offer: &mut Offer<'_>, origin: &Origin) -> Result<(Put, Stored), RepositoryError> {
@@ -161,7 +148,7 @@ impl Repository<'_> {
                     node: origin.node.clone(),
                     writer: WRITER.to_owned(),
                 };
-                pack(offer.source, offer.level, envelope, staged)
+                pack(offer.source, offer.level, offer.packing, envelope, staged)
                     .and_then(|envelope| envelope.sha256.parse().map_err(CopyError::Staged))
             }
             Form::Plain | Form::Gzip | Form::Lz4 => copy(offer.source, size, staged),
@@ -223,8 +210,8 @@ impl Repository<'_> {
     ) -> Result<(Put, Stored), RepositoryError> {
         let mut outcome = None;
         for (form, stat) in found {
-            let object = self.store.confirm(&stored_key(offer.name, *form))?;
-            let (put, digest) = self.compare_form(*form, stat, object, offer)?;
+            let confirmed = self.store.confirm(&stored_key(offer.name, *form))?;
+            let (put, digest) = self.judge(*form, stat, confirmed.bytes, offer)?;
             if *form == Form::Plain {
                 self.complete_sidecar(offer.name, digest)?;
             }
@@ -234,19 +221,35 @@ impl Repository<'_> {
         outcome.ok_or(RepositoryError::SourceTakenAway)
     }
 
-    /// Holds the offered file against a stored one: the WAL file's digest where it is the same.
-    fn compare_form(
+    /// What would come of an offer, without a thing being written; `None` where nothing bears the name.
+    ///
+    /// # Errors
+    /// When either file cannot be read, or other content bears the name.
+    pub fn compare(&self, mut offer: Offer<'_>) -> Result<Option<Put>, RepositoryError> {
+        let mut outcome = None;
+        for (form, stat) in self.find(offer.name)? {
+            if let Some(object) = self.store.open(&stored_key(offer.name, form))? {
+                outcome = Some(self.judge(form, &stat, object.bytes, &mut offer)?.0);
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Holds one stored form of the name against the offer.
+    fn judge(
         &self,
         form: Form,
         stat: &ObjectStat,
-        object: OpenObject,
+        bytes: Box<dyn Read + Send>,
         offer: &mut Offer<'_>,
     ) -> Result<(Put, Digest), RepositoryError> {
-        let file = self.store.locate(&stored_key(offer.name, form));
+        let key = stored_key(offer.name, form);
         offer.source.seek(SeekFrom::Start(0)).map_err(RepositoryError::Source)?;
-        let damaged =
-            |error: io::Error| RepositoryError::Damaged { file: file.clone(), reason: error.to_string() };
-        let mut stored = decode(form, object.bytes).map_err(damaged)?;
+        let damaged = |error: io::Error| RepositoryError::Damaged {
+            file: self.store.locate(&key),
+            reason: error.to_string(),
+        };
+        let mut stored = decode(form, bytes).map_err(damaged)?;
         let compared = compare(&mut *stored.bytes, offer.source, offer.name, offer.identity);
         let Compared { relation, stored: (digest, bytes), offered } =
             compared.map_err(|error| match error {
@@ -261,10 +264,15 @@ impl Repository<'_> {
             relation => {
                 let node = stored.envelope.map(|envelope| envelope.node);
                 let node = node.or_else(|| Stamp::read(self.store, offer.name)?.stored_by);
-                let at = (offer.show_time)(stat.modified);
                 Err(RepositoryError::Conflict(Box::new(Conflict {
                     name: offer.name,
-                    stored: StoredCopy { file, digest, bytes, at, node },
+                    stored: StoredCopy {
+                        file: self.store.locate(&key),
+                        digest,
+                        bytes,
+                        at: (offer.show_time)(stat.modified),
+                        node,
+                    },
                     offered_digest: offered.0,
                     offered_bytes: offered.1,
                     relation,

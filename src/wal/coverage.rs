@@ -1,7 +1,7 @@
 //! Coverage: which segments a set of names covers, timeline by timeline, and which ones are missing between
 //! them. Everything is counted in ranges, so that a gap of any length costs no more than one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{Lineage, Lsn, SegmentName, SegmentNumber, SegmentSize, Timeline, TimelineHistory, WalFileName};
@@ -145,7 +145,8 @@ pub enum GapKind {
     Unknown,
     /// A person acknowledged it as lost.
     Known,
-    /// It lies behind the last fork that a stored history takes from this timeline: no newer timeline needs it.
+    /// It lies behind the last fork that a stored history takes from this timeline, and a newer timeline has
+    /// segments: no newer timeline needs it.
     BehindFork,
 }
 
@@ -181,6 +182,8 @@ pub struct Coverage {
     held: BTreeMap<Timeline, Spans>,
     lost: BTreeMap<Timeline, Spans>,
     lineage: Lineage,
+    /// The timelines that a later one with segments descends from.
+    continued: BTreeSet<Timeline>,
     backup_start: Option<(Timeline, u64)>,
 }
 
@@ -209,7 +212,9 @@ impl Coverage {
         }
         by_timeline.values_mut().for_each(Spans::settle);
         let backup_start = backup_start.and_then(|start| Some((start.timeline(), start.number(size)?.get())));
-        Self { size, held, lost: by_timeline, lineage: Lineage::of(histories), backup_start }
+        let lineage = Lineage::of(histories);
+        let continued = continued(&lineage, &held);
+        Self { size, held, lost: by_timeline, lineage, continued, backup_start }
     }
 
     /// How the timelines descend from each other.
@@ -254,7 +259,7 @@ impl Coverage {
         let (mut timeline, mut first) = (start.timeline(), from.get());
         for (child, fork) in way {
             let fork_at = self.number_at(fork.switch);
-            missing.extend(self.unknown_between(timeline, first, fork_at.checked_sub(1)));
+            missing.extend(self.unknown_between(timeline, first, self.needed_last(timeline, fork_at)));
             // Where timelines were forked within one segment, the newest has it.
             (timeline, first) = (child, fork_at.max(first));
         }
@@ -283,6 +288,17 @@ impl Coverage {
         is_held || self.backup_on(fork.parent).is_some_and(|start| (first..=window.last).contains(&start))
     }
 
+    /// The last segment of a timeline that has to be there, where others follow it up to a fork. What lies
+    /// behind is needed as long as no timeline with segments descends from this one, and where the newest base
+    /// backup began there: the timeline lives on.
+    fn needed_last(&self, timeline: Timeline, fork: u64) -> Option<u64> {
+        let before = fork.checked_sub(1);
+        let backup = self.backup_on(timeline);
+        let lives_on = !self.continued.contains(&timeline) || backup.is_some_and(|backup| backup >= fork);
+        let last = self.held.get(&timeline).and_then(Spans::last);
+        if lives_on { before.max(last).max(backup) } else { before }
+    }
+
     fn backup_on(&self, timeline: Timeline) -> Option<u64> {
         self.backup_start.filter(|(of, _)| *of == timeline).map(|(_, number)| number)
     }
@@ -300,13 +316,12 @@ impl Coverage {
         };
         let last = held.last().max(backup);
         let fork = self.lineage.followed_up_to(timeline).map(|position| self.number_at(position));
-        // A base backup behind the fork shows that the timeline lives on.
-        let fork = fork.filter(|fork| backup.is_none_or(|backup| backup < *fork));
-        let needed_last = fork.map_or(last, |fork| fork.checked_sub(1));
+        let needed_last = fork.map_or(last, |fork| self.needed_last(timeline, fork));
 
         let window = |first: Option<u64>, last: Option<u64>| Span::new(first?, last?);
         let needed = window(first, needed_last);
-        let behind = window(first.max(fork), last).filter(|_| fork.is_some());
+        let behind = fork.filter(|_| needed_last < last);
+        let behind = behind.and_then(|fork| window(first.max(Some(fork)), last));
         let missing = |window: Option<Span>| window.map(|window| held.outside(window)).unwrap_or_default();
         let needed = missing(needed).into_iter().flat_map(|gap| self.split(timeline, gap, GapKind::Unknown));
         let behind =
@@ -343,6 +358,19 @@ impl Coverage {
     }
 }
 
+/// The timelines that a later one with segments descends from.
+fn continued(lineage: &Lineage, held: &BTreeMap<Timeline, Spans>) -> BTreeSet<Timeline> {
+    let mut continued = BTreeSet::new();
+    // Children are always higher, so one pass in descending order finds all.
+    for timeline in lineage.timelines().into_iter().rev() {
+        let lives = held.contains_key(&timeline) || continued.contains(&timeline);
+        if let Some(fork) = lineage.fork_of(timeline).filter(|_| lives) {
+            continued.insert(fork.parent);
+        }
+    }
+    continued
+}
+
 /// The segment that the newest base backup begins in, by the names of stored `.backup` files.
 #[must_use]
 pub fn newest_backup_start(names: impl IntoIterator<Item = WalFileName>) -> Option<SegmentName> {
@@ -354,7 +382,6 @@ pub fn newest_backup_start(names: impl IntoIterator<Item = WalFileName>) -> Opti
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
 
     fn size() -> SegmentSize {
         SegmentSize::new(16 << 20).unwrap()
@@ -471,6 +498,16 @@ mod tests {
         let alive = [(range(1, 4, 5), GapKind::Unknown), (range(1, 7, 8), GapKind::Unknown)];
         assert_eq!(gaps(&found), alive);
         assert_eq!(found.contiguous_from(name(1, 6)), [range(1, 7, 8)]);
+    }
+
+    #[test]
+    fn a_history_alone_does_not_end_the_timeline_that_it_follows() {
+        let found = coverage(&[(1, &[2, 3, 6])], &[history(2, &[(1, 4, true)])], &[], None);
+        assert_eq!(gaps(&found), [(range(1, 4, 5), GapKind::Unknown)]);
+        assert_eq!(found.contiguous_from(name(1, 2)), [range(1, 4, 5)]);
+        let found = coverage(&[(1, &[2])], &[history(2, &[(1, 4, true)])], &[], None);
+        assert_eq!(gaps(&found), [(range(1, 3, 3), GapKind::Unknown)]);
+        assert_eq!(found.contiguous_from(name(1, 2)), [range(1, 3, 3)]);
     }
 
     #[test]

@@ -11,9 +11,11 @@
 )]
 
 mod support;
+mod verify;
 
 mod adoption;
 mod archive;
+mod drain;
 mod gate;
 mod race;
 mod restore;

@@ -166,6 +166,7 @@ fn a_config_file_that_makes_no_sense_is_told() {
         ("repository = \"/x\"\n", "unknown key 'repository'"),
         ("[archive]\ntimeout = \"5\"\n", "archive.timeout: '5' is not a duration such as"),
         ("[archive]\nahead = 32\n", "archive.ahead"),
+        ("[archive]\njobs = 0\n", "archive.jobs: '0' is not a number from 1 to 256"),
         ("[restore]\non_error = \"maybe\"\n", "'maybe' is none of auto, stop and continue"),
         ("log = \"loud\"\n", "'loud' is none of"),
     ] {

@@ -2,7 +2,7 @@
 //! appears, the name is durable before the server hears of it.
 
 use crate::trace::lines;
-use crate::workplace::{HISTORY, SECOND, Shape, Workplace, ZSTD};
+use crate::workplace::{FIRST, HISTORY, SECOND, Shape, Workplace, ZSTD};
 
 /// Positions of the calls that matter, for one published file.
 struct Publication {
@@ -80,4 +80,35 @@ fn what_is_found_stored_is_made_durable_before_success() {
             assert!(trace.iter().any(|call| syncs_repository(call)), "the directory is synced: {trace:#?}");
         }
     }
+}
+
+#[test]
+fn drain_marks_a_file_after_its_name_is_durable_and_its_marks_are_durable_before_success() {
+    let place = Workplace::new(ZSTD);
+    let drain = place.walkeep(&["drain", "-D", "data", "--repo", "repo", "--mark-done", "-j", "1"]);
+    let trace = lines(&drain, &place.path("trace"));
+    let is_mark = |call: &String| call.starts_with("rename(") && call.contains("/archive_status/");
+    let marks: Vec<usize> =
+        trace.iter().enumerate().filter(|(_, call)| is_mark(call)).map(|(at, _)| at).collect();
+    assert_eq!(marks.len(), 3, "{trace:#?}");
+    for (at, name) in marks.iter().zip([HISTORY, FIRST, SECOND]) {
+        assert!(
+            trace[*at].contains(&format!("/{name}.ready\", ")),
+            "marks follow the server's order: {trace:#?}"
+        );
+        let name_is_there = |call: &String| {
+            let stored = call.contains(&format!("/repo/{name}"));
+            // FIRST was stored before: its file is synced again.
+            stored && (call.starts_with("linkat(") || call.starts_with("fsync("))
+        };
+        let named = trace[..*at].iter().rposition(name_is_there).expect("it is stored before it is marked");
+        assert!(trace[named..*at].iter().any(|call| syncs_repository(call)), "{name}: {trace:#?}");
+    }
+    let synced =
+        trace.iter().rposition(|call| call.starts_with("fsync(") && call.contains("/archive_status>"));
+    let end = trace.iter().position(|call| call.starts_with("exit_group(0")).expect("success");
+    assert!(
+        synced.is_some_and(|synced| marks.iter().all(|mark| *mark < synced) && synced < end),
+        "{trace:#?}"
+    );
 }

@@ -144,6 +144,19 @@ fn set_aside_never_loses_a_file_whatever_fails() {
 }
 
 #[test]
+fn verify_harms_nothing_and_never_takes_a_failure_for_damage() {
+    let command = |place: &Workplace| place.walkeep(&["verify", "--jobs", "1", "--repo", "repo"]);
+    sweep(ZSTD, command, |place, injection, ended| {
+        let context = format!("{injection:?}, {ended:?}");
+        assert!(matches!(ended.code, None | Some(0 | 2)), "{context}");
+        place.must(&mut command(place));
+        place.stored();
+        place.must(&mut place.archive(SECOND));
+        assert_eq!(place.staging(), Vec::<std::path::PathBuf>::new(), "leftovers are swept: {context}");
+    });
+}
+
+#[test]
 fn init_can_be_called_again_whatever_failed() {
     let command = |place: &Workplace| place.walkeep(&["init", "--repo", "new", "-D", "data"]);
     sweep(ZSTD, command, |place, injection, ended| {
@@ -151,5 +164,77 @@ fn init_can_be_called_again_whatever_failed() {
         place.must(&mut command(place));
         let archive = ["archive", "data/pg_wal/000000010000000000000FFE", "--repo", "new"];
         assert_eq!(run(&mut place.walkeep(&archive)).code, Some(0), "{injection:?}");
+    });
+}
+
+/// The files of a workplace in the server's order, and what a drain has made of their marks.
+fn marked_done(place: &Workplace, context: &str) -> Vec<&'static str> {
+    let queue = [HISTORY, FIRST, SECOND];
+    let has = |name: &str, suffix| place.path(&format!("data/pg_wal/archive_status/{name}{suffix}")).exists();
+    for name in queue {
+        assert!(has(name, ".ready") != has(name, ".done"), "'{name}' has one mark: {context}");
+    }
+    let done: Vec<_> = queue.into_iter().filter(|name| has(name, ".done")).collect();
+    assert_eq!(done, queue[..done.len()], "marks follow the server's order: {context}");
+    done
+}
+
+#[test]
+fn drain_marks_nothing_that_is_not_stored_whatever_fails() {
+    let command = |place: &Workplace| {
+        place.walkeep(&["drain", "-D", "data", "--repo", "repo", "--mark-done", "-j", "1"])
+    };
+    sweep(ZSTD, command, |place, injection, ended| {
+        let context = format!("{injection:?}, {ended:?}");
+        assert!(matches!(ended.code, None | Some(0..=2)), "{context}");
+        let stored = place.stored();
+        let is_stored =
+            |name: &&str| stored.keys().any(|file| file == name || *file == format!("{name}.zst"));
+        let done = marked_done(place, &context);
+        assert!(done.iter().all(is_stored), "'.done' without the bytes: {context}");
+        if ended.code == Some(0) {
+            assert_eq!(done.len(), 3, "{context}");
+            assert_ne!(injection.call, "fsync", "an fsync that failed is never a success: {context}");
+        }
+        place.must(&mut command(place));
+        assert_eq!(marked_done(place, &context).len(), 3, "{context}");
+        let now = place.stored();
+        for (file, inode) in &stored {
+            assert_eq!(now.get(file), Some(inode), "'{file}' was replaced: {context}");
+        }
+        assert_eq!(place.staging(), Vec::<std::path::PathBuf>::new(), "leftovers are swept: {context}");
+    });
+}
+
+#[test]
+fn an_orphan_is_cleared_only_after_its_gap_is_recorded_whatever_fails() {
+    let command = |place: &Workplace| {
+        let _ = fs::remove_file(place.source(SECOND));
+        place.walkeep(&[
+            "drain",
+            "-D",
+            "data",
+            "--repo",
+            "repo",
+            "-j",
+            "1",
+            "--acknowledge-lost",
+            SECOND,
+            "--reason",
+            "a test",
+        ])
+    };
+    sweep(ZSTD, command, |place, injection, ended| {
+        let context = format!("{injection:?}, {ended:?}");
+        assert!(matches!(ended.code, None | Some(0..=2)), "{context}");
+        let recorded = || {
+            let gaps = fs::read_to_string(place.path("repo/.walkeep/known-gaps.json")).unwrap_or_default();
+            gaps.contains(SECOND)
+        };
+        let cleared = || place.path(&format!("data/pg_wal/archive_status/{SECOND}.done")).exists();
+        assert!(recorded() || !cleared(), "cleared and not recorded: {context}");
+        assert!(ended.code != Some(0) || cleared(), "{context}");
+        place.must(&mut command(place));
+        assert!(recorded() && cleared(), "{context}");
     });
 }

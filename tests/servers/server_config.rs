@@ -11,6 +11,7 @@ use crate::support::wait_until;
 
 on_every_server!(
     a_configuration_is_read_as_the_server_reads_it,
+    a_configuration_that_lies_elsewhere_is_found,
     faults_of_a_configuration_are_found_where_the_server_finds_them
 );
 
@@ -106,6 +107,40 @@ fn a_configuration_is_read_as_the_server_reads_it(product: Product) {
     let started = |name: &str| matches!(config.value(name).unwrap().origin, Origin::CommandLine { .. });
     assert!(started("archive_mode") && started("archive_cleanup_command"));
     assert_eq!(shown("source", "archive_mode"), "command line");
+}
+
+/// As Debian keeps it: the main file is named on the command line, and names the data directory.
+fn a_configuration_that_lies_elsewhere_is_found(product: Product) {
+    let scratch = Scratch::new();
+    let mut node = Node::initdb_with_segments(&scratch, "node", product, 1);
+    let etc = scratch.make_directory("etc");
+    scratch.make_directory("etc/conf.d");
+    scratch.copy(&node.data.join("postgresql.conf"), &etc.join("main.conf"));
+    node.append("archive_command = 'not read'\n");
+    scratch.write(&etc.join("conf.d/a.conf"), "archive_command = 'read'\n");
+    let data = node.data.display().to_string();
+    let more =
+        format!("\ndata_directory = '{data}'\nhba_file = '{data}/pg_hba.conf'\ninclude_dir = 'conf.d'\n");
+    let mut main = std::fs::read_to_string(etc.join("main.conf")).unwrap();
+    main.push_str(&format!("{more}ident_file = '{data}/pg_ident.conf'\n"));
+    scratch.write(&etc.join("main.conf"), main);
+    node.add_argument(&format!("--config-file={}", etc.join("main.conf").display()));
+    node.start();
+    node.sql("ALTER SYSTEM SET restore_command = 'by ALTER SYSTEM'");
+
+    for running in [true, false] {
+        let config = config(&node);
+        assert_eq!(config.faults(), [], "running: {running}");
+        let read: Vec<String> = config.settings().iter().filter_map(row).collect();
+        assert!(read.contains(&format!("{}/conf.d/a.conf|1|archive_command|read", etc.display())));
+        assert!(read.contains(&format!("{data}/postgresql.auto.conf|3|restore_command|by ALTER SYSTEM")));
+        assert_eq!(config.value("archive_command").unwrap().value, "read");
+        if running {
+            let every = "SELECT sourcefile, sourceline, name, setting FROM pg_file_settings ORDER BY seqno";
+            assert_eq!(read, rows(&node.sql(every)));
+            node.stop();
+        }
+    }
 }
 
 /// Lines that no server understands, or cannot follow.

@@ -53,7 +53,7 @@ impl Scratch {
     }
 
     /// walkeep as the servers' user; the caller judges the outcome.
-    pub fn run_walkeep<const N: usize>(&self, arguments: [&str; N]) -> Output {
+    pub fn run_walkeep<'t>(&self, arguments: impl IntoIterator<Item = &'t str>) -> Output {
         self.command(self.walkeep()).args(arguments).output().unwrap()
     }
 

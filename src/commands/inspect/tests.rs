@@ -73,6 +73,7 @@ fn stored(form: StoredForm) -> (TempDir, PathBuf) {
         source: &mut source,
         identity,
         level: 1,
+        packing: crate::repository::Packing::Inline,
         show_time: &show_time,
     };
     let _ = repository.put(offer, &origin).unwrap();

@@ -4,7 +4,7 @@ use super::super::source::SourceFile;
 use super::{SurveyRequest, reason};
 use crate::cluster::{Backlog, Cluster, ControlFile};
 use crate::health::{BacklogFacts, HeadInRepository, RepositoryFacts, RepositoryState, Unknown};
-use crate::repository::{Expected, Identity, Offer, Repository, RepositoryError};
+use crate::repository::{Expected, Identity, Offer, Packing, Repository, RepositoryError};
 use crate::storage::Store;
 use crate::wal::{
     Coverage, SegmentName, SegmentNumber, SegmentRange, SegmentSize, TimelineHistory, WalFileName,
@@ -230,8 +230,9 @@ fn head(
         system_identifier: seen.control.system_identifier,
         segment_size: seen.control.segment_size,
     };
-    let offer = Offer { name, source: &mut source, identity, level: 1, show_time: request.show_time };
-    match repository.holds(offer) {
+    let (level, packing, show_time) = (1, Packing::Inline, request.show_time);
+    let offer = Offer { name, source: &mut source, identity, level, packing, show_time };
+    match repository.compare(offer) {
         Ok(Some(_)) => HeadInRepository::Same,
         Ok(None) => HeadInRepository::Absent,
         Err(RepositoryError::Conflict(conflict)) => HeadInRepository::Conflict(conflict.to_string()),

@@ -3,7 +3,7 @@ use serde_json::{Map, Value, json};
 use super::super::SCHEMA;
 use super::super::gate::{backlog_json, cluster_json, findings_json, range_json, source_json};
 use super::{KINDS, mode_word, show_time, state_key};
-use crate::commands::facts::Tally;
+use crate::commands::facts::Measure;
 use crate::commands::{ArchiveOverview, NodeOverview, StatusReport, TimelineOverview};
 use crate::health::{ArchiverFacts, BacklogFacts, SlotFacts, Unknown};
 use crate::wal::{GapKind, WalFileKind};
@@ -76,10 +76,10 @@ fn archiver_json(archiver: &ArchiverFacts) -> Value {
 
 fn archive_json(archive: &ArchiveOverview) -> Value {
     let holdings = &archive.holdings;
-    let tally = |tally: Tally| json!({"files": tally.files, "bytes": tally.bytes});
+    let measure = |measure: Measure| json!({"files": measure.files, "bytes": measure.bytes});
     let mut files: Map<String, Value> =
-        KINDS.iter().map(|(kind, _, many)| (many.replace(' ', "_"), tally(holdings.of(*kind)))).collect();
-    files.insert("digests".to_owned(), tally(holdings.digests));
+        KINDS.iter().map(|(kind, _, many)| (many.replace(' ', "_"), measure(holdings.of(*kind)))).collect();
+    files.insert("digests".to_owned(), measure(holdings.digests));
     let gaps = known(&archive.known_gaps, |gaps| {
         let gap = |gap: &crate::commands::facts::KnownGap| {
             json!({

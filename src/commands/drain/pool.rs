@@ -1,0 +1,89 @@
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+/// Does the work for every item, several at once, begun in their order. What comes of each is settled on the
+/// calling thread as it comes; where that says `false`, nothing more is begun.
+///
+/// One job is done by the calling thread itself.
+pub(super) fn run<I: Sync, O: Send>(
+    jobs: usize,
+    items: &[I],
+    work: impl Fn(&I) -> O + Sync,
+    mut settle: impl FnMut(usize, O) -> bool,
+) {
+    if jobs <= 1 || items.len() <= 1 {
+        for (at, item) in items.iter().enumerate() {
+            if !settle(at, work(item)) {
+                break;
+            }
+        }
+        return;
+    }
+    let next = AtomicUsize::new(0);
+    let go_on = AtomicBool::new(true);
+    let (sender, results) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..items.len().min(jobs) {
+            let (sender, next, go_on, work) = (sender.clone(), &next, &go_on, &work);
+            scope.spawn(move || {
+                while go_on.load(Ordering::Relaxed) {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(at) else { break };
+                    if sender.send((at, work(item))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for (at, outcome) in results {
+            if !settle(at, outcome) {
+                go_on.store(false, Ordering::Relaxed);
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_is_settled_once_whatever_the_number_of_jobs() {
+        let items: Vec<usize> = (0..100).collect();
+        for jobs in [0, 1, 2, 7, 200] {
+            let mut settled = Vec::new();
+            run(
+                jobs,
+                &items,
+                |item| item * 2,
+                |at, outcome| {
+                    settled.push((at, outcome));
+                    true
+                },
+            );
+            settled.sort_unstable();
+            assert_eq!(settled, items.iter().map(|item| (*item, item * 2)).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn nothing_is_begun_after_an_end_but_what_was_begun_is_settled() {
+        let items: Vec<usize> = (0..1000).collect();
+        for jobs in [1, 3] {
+            let mut settled = 0;
+            run(
+                jobs,
+                &items,
+                |item| *item,
+                |_, _| {
+                    settled += 1;
+                    false
+                },
+            );
+            // The results that wait in the channel are settled as well; a worker begins at most a few.
+            assert!(settled >= 1 && (jobs > 1 || settled == 1), "{settled}");
+        }
+    }
+}
