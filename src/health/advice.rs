@@ -18,7 +18,7 @@ pub struct Tool<'a> {
 pub struct Edit {
     /// Where.
     pub place: Place,
-    /// The lines to write, as they have to stand there; none where a line only has to go.
+    /// The lines to write, as they have to stand there; none where what is there has to go.
     pub lines: Vec<String>,
     /// What makes it take effect.
     pub effect: Effect,
@@ -153,7 +153,7 @@ pub fn edits(problem: &Problem, setup: &SetupFacts, tool: &Tool<'_>) -> Vec<Edit
             | Flaw::CommandTooLong { .. }
             | Flaw::NeedsShell { .. },
         ) => archive_command(setup, tool).into_iter().collect(),
-        Problem::HiddenNoOp { at, .. } => vec![removal(manual, at)],
+        Problem::HiddenNoOp { command, at } => vec![removal(manual, command, at)],
         Problem::ArchiveDest { at, .. } => {
             let dest = change(manual, "archive_dest", "", Some(at), Effect::Reload);
             let works = ArchiveCommand::of(&setup.archiver.command.0).works();
@@ -222,13 +222,19 @@ fn change(manual: &Manual, name: &str, value: &str, at: Option<&Source>, effect:
     Edit { place, lines: vec![line], effect, then: command_for(manual, effect) }
 }
 
-fn removal(manual: &Manual, at: &Source) -> Edit {
-    let effect = if at.line.is_none() { Effect::Restart } else { Effect::Reload };
-    let place = match at.line {
-        None => Place::CommandLine { file: at.file.clone() },
-        line => Place::File { file: at.file.clone(), line },
+/// Takes a hidden command away; the lines behind it keep their numbers.
+fn removal(manual: &Manual, command: &str, at: &Source) -> Edit {
+    let comment = || vec![format!("# {}", conf_line("archive_command", command))];
+    let (place, lines, effect) = match at {
+        Source { file, line: None } => {
+            (Place::CommandLine { file: file.clone() }, Vec::new(), Effect::Restart)
+        }
+        Source { file, .. } if *file == manual.auto_file => {
+            (Place::Statement, vec!["ALTER SYSTEM RESET archive_command;".to_owned()], Effect::Reload)
+        }
+        Source { file, line } => (Place::File { file: file.clone(), line: *line }, comment(), Effect::Reload),
     };
-    Edit { place, lines: Vec::new(), effect, then: command_for(manual, effect) }
+    Edit { place, lines, effect, then: command_for(manual, effect) }
 }
 
 fn command_for(manual: &Manual, effect: Effect) -> String {
@@ -347,11 +353,11 @@ mod tests {
     }
 
     #[test]
-    fn a_hidden_line_only_has_to_go() {
+    fn a_hidden_line_becomes_a_comment() {
         let hidden = Problem::HiddenNoOp { command: "exit 0".to_owned(), at: at("/d/kingbase.conf", 9) };
         let [edit] = &edits(&hidden, &setup(WALKEEP), &TOOL)[..] else { panic!() };
         assert_eq!(edit.place, Place::File { file: "/d/kingbase.conf".to_owned(), line: Some(9) });
-        assert_eq!(edit.lines, [""; 0]);
+        assert_eq!(edit.lines, ["# archive_command = 'exit 0'"]);
     }
 
     #[test]

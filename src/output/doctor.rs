@@ -54,10 +54,7 @@ fn diagnosis_text(label: &str, told: &Diagnosis) -> String {
 
 fn edit_text(edit: &Edit) -> String {
     let head = match (&edit.place, edit.lines.is_empty()) {
-        (Place::File { file, line: Some(line) }, true) => {
-            return format!("  write: delete line {line} of {file}\n");
-        }
-        (Place::File { file, line: Some(line) }, false) => format!("in {file}, instead of line {line}:"),
+        (Place::File { file, line: Some(line) }, _) => format!("in {file}, instead of line {line}:"),
         (Place::File { file, line: None }, _) => format!("at the end of {file}:"),
         (Place::Statement, _) => "in a session of the superuser:".to_owned(),
         (Place::CommandLine { file }, true) => {

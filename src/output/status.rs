@@ -153,10 +153,11 @@ fn repository_lines(archive: &ArchiveOverview, now: SystemTime) -> Vec<String> {
     if holdings.strangers > 0 {
         let examples: Vec<String> =
             holdings.stranger_examples.iter().map(|name| format!("'{name}'")).collect();
+        let names = if holdings.strangers == 1 { "name that is" } else { "names that are" };
         lines.push(format!(
-            "{} names that are not ours, such as {}",
+            "{} {names} not ours: {}",
             holdings.strangers,
-            examples.join(", ")
+            shortened(holdings.strangers, &examples)
         ));
     }
     match &archive.known_gaps {
@@ -168,6 +169,12 @@ fn repository_lines(archive: &ArchiveOverview, now: SystemTime) -> Vec<String> {
     }
     lines.extend(archive.unreadable_histories.iter().take(MOST_TOLD).cloned());
     lines
+}
+
+/// Examples of so many.
+fn shortened(count: u64, examples: &[String]) -> String {
+    let more = if count > examples.len() as u64 { ", ..." } else { "" };
+    format!("{}{more}", examples.join(", "))
 }
 
 fn form_words(archive: &ArchiveOverview) -> String {

@@ -15,9 +15,11 @@ mod verify;
 
 mod adoption;
 mod archive;
+mod doctor;
 mod drain;
 mod gate;
 mod race;
 mod restore;
 mod set_aside;
 mod settings;
+mod status;

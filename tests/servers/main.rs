@@ -44,4 +44,5 @@ mod segment_sizes;
 mod server_config;
 mod slots;
 mod standby;
+mod status;
 mod stopped_kingbase;
