@@ -4,6 +4,7 @@
 mod archive;
 mod args;
 mod deadline;
+mod doctor;
 mod drain;
 mod gate;
 mod init;
@@ -12,6 +13,7 @@ mod now;
 mod restore;
 mod set_aside;
 mod settings;
+mod status;
 mod stderr;
 mod units;
 mod verify;
@@ -73,6 +75,8 @@ fn run(arguments: &Arguments) -> u8 {
         Verb::Archive(args) => archive::run(args, &settings, err),
         Verb::Restore(args) => restore::run(args, &settings, err),
         Verb::Gate(args) => gate::run(args, &settings, err),
+        Verb::Status(args) => status::run(args, &settings, err),
+        Verb::Doctor(args) => doctor::run(args, &settings, err),
         Verb::Drain(args) => drain::run(args, &settings, err),
         Verb::SetAside(args) => set_aside::run(args, &settings, err),
         Verb::Inspect(args) => inspect::run(args, &settings, err),

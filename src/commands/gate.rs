@@ -56,7 +56,7 @@ pub fn gate(request: &GateRequest<'_>) -> GateReport {
     GateReport { verdict, findings, facts, policy: request.policy, drained_in }
 }
 
-fn drained_in(backlog: &BacklogFacts) -> Option<Duration> {
+pub(super) fn drained_in(backlog: &BacklogFacts) -> Option<Duration> {
     let pace = backlog.pace.filter(|pace| pace.files > 0 && backlog.ready_files > 0)?;
     let ms = pace.over.as_millis().checked_mul(backlog.ready_files.into())?.checked_div(pace.files.into())?;
     u64::try_from(ms).ok().map(Duration::from_millis)

@@ -2,6 +2,7 @@
 //! codes, no clock and no environment: what a verb needs to know comes in as its request.
 
 mod archive;
+mod doctor;
 mod drain;
 mod gate;
 mod hint;
@@ -11,10 +12,12 @@ mod observer;
 mod restore;
 mod set_aside;
 mod source;
+mod status;
 mod survey;
 mod verify;
 
 pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
+pub use doctor::{Diagnosis, DoctorReport, DoctorRequest, doctor};
 pub use drain::{
     Acknowledged, DrainError, DrainReport, DrainRequest, DrainTally, FileFailure, FileRange, Owner, drain,
 };
@@ -31,6 +34,7 @@ pub use restore::{
     restore,
 };
 pub use set_aside::{SetAsideError, SetAsideReport, SetAsideRequest, set_aside};
+pub use status::{ArchiveOverview, NodeOverview, StatusReport, StatusRequest, TimelineOverview, status};
 pub use verify::{
     Comparison, Finding, Tally, VerifyError, VerifyReport, VerifyRequest, VerifyVerdict, verify,
 };
@@ -38,7 +42,7 @@ pub use verify::{
 /// The values that reports are made of, for whoever renders them.
 pub mod facts {
     pub use crate::cluster::{ControlFile, Invalidation, SlotPersistency, SlotState, Status};
-    pub use crate::repository::{Conflict, Envelope, Form, KnownGap, StoredForm};
+    pub use crate::repository::{Conflict, Envelope, Form, Holdings, KnownGap, Measure, StoredForm};
 }
 
 /// A user who must not write here, because somebody else will have to.

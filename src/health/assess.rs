@@ -42,7 +42,7 @@ pub fn assess(facts: &Facts, policy: &Policy) -> Vec<Finding> {
     } else {
         found.cluster(facts);
         found.archiver(facts);
-        found.repository(facts, policy);
+        found.repository(&facts.repository, Demand::of(facts), policy);
         found.backlog(facts, policy);
         found.count(facts, policy);
         found.slots(facts);
@@ -52,6 +52,36 @@ pub fn assess(facts: &Facts, policy: &Policy) -> Vec<Finding> {
     }
     found.0.sort_by_key(|finding| std::cmp::Reverse(finding.verdict));
     found.0
+}
+
+/// Says what is wrong with a repository by itself, as on a host that has no cluster.
+#[must_use]
+pub fn assess_archive(state: &RepositoryState, policy: &Policy) -> Vec<Finding> {
+    let mut found = Findings::default();
+    found.repository(state, Demand { pending_bytes: 0, archives: true, leads: false }, policy);
+    found.0.sort_by_key(|finding| std::cmp::Reverse(finding.verdict));
+    found.0
+}
+
+/// What a node asks of its repository.
+#[derive(Clone, Copy)]
+struct Demand {
+    /// What it is to take next.
+    pending_bytes: u64,
+    /// Whether anything is archived at all.
+    archives: bool,
+    /// Whether it writes WAL of its own; a standby follows a newer timeline, sooner or later.
+    leads: bool,
+}
+
+impl Demand {
+    fn of(facts: &Facts) -> Self {
+        Self {
+            pending_bytes: facts.backlog.as_ref().map_or(0, |backlog| backlog.bytes),
+            archives: facts.archiver.as_ref().is_ok_and(|archiver| archiver.mode.0 != ArchiveMode::Off),
+            leads: facts.cluster.as_ref().is_ok_and(|cluster| !cluster.is_standby),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -140,8 +170,8 @@ impl Findings {
         }
     }
 
-    fn repository(&mut self, facts: &Facts, policy: &Policy) {
-        match &facts.repository {
+    fn repository(&mut self, state: &RepositoryState, demand: Demand, policy: &Policy) {
+        match state {
             RepositoryState::NotNamed => {}
             RepositoryState::Unusable { location, reason } => {
                 let (location, reason) = (location.clone(), reason.clone());
@@ -157,39 +187,36 @@ impl Findings {
             RepositoryState::NotJudged { reason, .. } => {
                 self.not_known("the state of the repository", reason)
             }
-            RepositoryState::Usable(repository) => self.usable_repository(facts, repository, policy),
+            RepositoryState::Usable(repository) => self.usable_repository(repository, demand, policy),
         }
     }
 
-    fn usable_repository(&mut self, facts: &Facts, repository: &RepositoryFacts, policy: &Policy) {
+    fn usable_repository(&mut self, repository: &RepositoryFacts, demand: Demand, policy: &Policy) {
         let location = || repository.location.clone();
         if let Some(reason) = repository.unwritable.clone() {
             self.add(Verdict::Critical, Problem::RepositoryUnwritable { location: location(), reason });
         }
-        self.space(facts, repository, policy);
+        self.space(repository, demand, policy);
         if policy.with_advice && repository.shares_file_system {
             self.add(Verdict::Warning, Problem::SharedFileSystem { location: location() });
         }
-        let archives = facts.archiver.as_ref().is_ok_and(|archiver| archiver.mode.0 != ArchiveMode::Off);
-        if repository.start.is_none() && archives {
+        if repository.start.is_none() && demand.archives {
             self.add(Verdict::Warning, Problem::NothingStored);
         }
-        // A standby follows the newer timeline, sooner or later.
-        let is_primary = facts.cluster.as_ref().is_ok_and(|cluster| !cluster.is_standby);
-        if let Some((timeline, switch)) = repository.newer_timeline.filter(|_| is_primary) {
+        if let Some((timeline, switch)) = repository.newer_timeline.filter(|_| demand.leads) {
             self.add(Verdict::Critical, Problem::Superseded { timeline, switch });
         }
         if !repository.missing.is_empty() {
             self.add(Verdict::Critical, Problem::Gaps(repository.missing.clone()));
         }
-        if !repository.unqueued.is_empty() && archives {
+        if !repository.unqueued.is_empty() && demand.archives {
             self.add(Verdict::Critical, Problem::Unqueued(repository.unqueued.clone()));
         }
     }
 
-    fn space(&mut self, facts: &Facts, repository: &RepositoryFacts, policy: &Policy) {
+    fn space(&mut self, repository: &RepositoryFacts, demand: Demand, policy: &Policy) {
         let free_bytes = repository.free_bytes;
-        let pending_bytes = facts.backlog.as_ref().map_or(0, |backlog| backlog.bytes);
+        let pending_bytes = demand.pending_bytes;
         if policy.min_free_bytes > 0 && free_bytes < policy.min_free_bytes {
             let min_free_bytes = policy.min_free_bytes;
             self.add(Verdict::Critical, Problem::LowSpace { free_bytes, min_free_bytes });

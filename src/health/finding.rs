@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{ConfigFault, Source, Verdict};
+use super::{ConfigFault, Flaw, Source, Verdict};
 use crate::wal::{Lsn, SegmentRange, SystemIdentifier, Timeline, WalFileName};
 
 /// Something that is not as it should be, and how bad that is.
@@ -187,6 +187,8 @@ pub enum Problem {
     EndNotProven(String),
     /// Segments before the end of a node that was shut down are not stored.
     MissingBeforeEnd(Vec<SegmentRange>),
+    /// What doctor finds beside.
+    Flaw(Flaw),
     /// Something that has to be known is not.
     NotKnown {
         /// What.
@@ -206,7 +208,7 @@ fn ranges(of: &[SegmentRange]) -> String {
 }
 
 /// Where a setting stands, as ` (FILE:LINE)`.
-fn at(source: Option<&Source>) -> String {
+pub(super) fn at(source: Option<&Source>) -> String {
     source.map_or_else(String::new, |source| format!(" ({source})"))
 }
 
@@ -220,7 +222,7 @@ impl fmt::Display for Source {
 }
 
 /// A time as people say it, to the minute from an hour on.
-fn spoken(time: Duration) -> String {
+pub(super) fn spoken(time: Duration) -> String {
     let seconds = time.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
@@ -353,6 +355,7 @@ impl fmt::Display for Problem {
             Self::MissingBeforeEnd(missing) => {
                 write!(f, "segments before the end of the WAL are not stored: {}", ranges(missing))
             }
+            Self::Flaw(flaw) => flaw.fmt(f),
             Self::NotKnown { what, reason } => write!(f, "{what} is not known: {reason}"),
         }
     }
@@ -392,6 +395,7 @@ impl Problem {
             Self::UnreadableSlot { .. } => "unreadable_slot",
             Self::EndNotProven(_) => "end_not_proven",
             Self::MissingBeforeEnd(_) => "missing_before_end",
+            Self::Flaw(flaw) => flaw.key(),
             Self::NotKnown { .. } => "not_known",
         }
     }
@@ -456,6 +460,7 @@ impl Problem {
                 "Whether everything that the node wrote is archived cannot be told from its files."
             }
             Self::MissingBeforeEnd(_) => "They exist on this node only.",
+            Self::Flaw(flaw) => return flaw.why(),
             Self::Config(_)
             | Self::RepositoryUnusable { .. }
             | Self::RepositoryUnwritable { .. }
@@ -518,6 +523,7 @@ impl Problem {
                 "Start the node and shut it down again (fast), or compare with the standby."
             }
             Self::NothingStored => "Take a base backup once archiving works.",
+            Self::Flaw(flaw) => return flaw.next_step(),
             Self::UnreadableSlot { .. } | Self::NotKnown { .. } => return None,
         })
     }

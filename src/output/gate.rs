@@ -148,7 +148,7 @@ fn details(problem: &Problem) -> Value {
     }
 }
 
-fn source_json(source: Option<&Source>) -> Value {
+pub(super) fn source_json(source: Option<&Source>) -> Value {
     source.map_or_else(|| json!({}), |source| json!({"file": source.file, "line": source.line}))
 }
 

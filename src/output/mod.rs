@@ -1,6 +1,7 @@
 //! Reports and failures as text for people and as JSON for machines. Decides nothing.
 
 mod colour;
+mod doctor;
 mod drain;
 mod failure;
 mod gate;
@@ -8,10 +9,13 @@ mod init;
 mod inspect;
 mod progress;
 mod set_aside;
+mod sheet;
+mod status;
 mod time;
 mod verify;
 
 pub use colour::Colour;
+pub use doctor::{doctor_json, doctor_text};
 pub use drain::{drain_json, drain_text};
 pub use failure::{Failure, LogFormat};
 pub use gate::{
@@ -22,6 +26,7 @@ pub use init::{init_json, init_text};
 pub use inspect::{inspect_json, inspect_text};
 pub use progress::ProgressDisplay;
 pub use set_aside::{set_aside_json, set_aside_text};
+pub use status::{status_json, status_text};
 pub use time::show_time;
 pub use verify::{verify_json, verify_text};
 

@@ -14,11 +14,12 @@ mod support;
 
 mod adoption;
 mod archive;
+mod doctor;
 mod drain;
 mod gate;
 mod race;
 mod restore;
 mod set_aside;
 mod settings;
+mod status;
 mod switchover_scripts;
-mod verify;

@@ -3,7 +3,11 @@
 
 mod archiver;
 mod repository;
+mod setup;
 mod slots;
+
+pub(super) use repository::{alone, expected_of};
+pub(super) use setup::setup;
 
 use std::error::Error;
 use std::path::Path;
@@ -40,7 +44,7 @@ pub(super) fn reason(error: &dyn Error) -> String {
     texts.join(": ")
 }
 
-fn unknown(error: &ClusterError) -> Unknown {
+pub(super) fn unknown(error: &ClusterError) -> Unknown {
     Unknown(reason(error))
 }
 

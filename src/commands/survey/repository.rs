@@ -55,6 +55,55 @@ pub(super) fn without_cluster(store: &dyn Store, unknown: &Unknown) -> Repositor
     }
 }
 
+/// What can be said of a repository by itself, where no data directory was named.
+pub(in crate::commands) fn alone(store: &dyn Store) -> RepositoryState {
+    match facts_alone(store) {
+        Ok(facts) => RepositoryState::Usable(facts),
+        Err(error) => RepositoryState::Unusable { location: store.location(), reason: reason(&error) },
+    }
+}
+
+fn facts_alone(store: &dyn Store) -> Result<RepositoryFacts, RepositoryError> {
+    let repository = Repository::open(store)?;
+    let mut facts = RepositoryFacts {
+        location: repository.location(),
+        unwritable: repository.check_writable().err().map(|error| reason(&error)),
+        free_bytes: repository.free_bytes()?,
+        shares_file_system: false,
+        start: None,
+        newest_backup: None,
+        missing: Vec::new(),
+        newer_timeline: None,
+        known_lost: 0,
+        unqueued: Vec::new(),
+        head: HeadInRepository::Absent,
+        missing_before_end: Vec::new(),
+    };
+    let Some(identity) = repository.identity() else { return Ok(facts) };
+    let (names, size) = (repository.names()?, identity.segment_size);
+    let expected = expected_of(identity);
+    let lost: Vec<SegmentRange> = repository.known_gaps()?.into_iter().map(|gap| gap.range).collect();
+    let archive = Archive { names: &names, histories: histories(&repository, &names, expected)?, lost };
+    facts.newest_backup = newest_backup_start(names.iter().copied());
+    facts.start = facts.newest_backup.or_else(|| archive.segments().min_by_key(|name| name.number(size)));
+    facts.known_lost = archive.lost.iter().map(|range| range.count(size)).sum();
+    if let Some(start) = facts.start {
+        let newest = facts.newest_backup;
+        let coverage = Coverage::new(archive.segments(), size, &archive.histories, &archive.lost, newest);
+        facts.missing = coverage.contiguous_from(start);
+    }
+    Ok(facts)
+}
+
+/// What a stored file of a repository's own cluster is held against.
+pub(in crate::commands) fn expected_of(identity: Identity) -> Expected {
+    Expected {
+        system_identifier: Some(identity.system_identifier),
+        segment_size: Some(identity.segment_size),
+        header_check: false,
+    }
+}
+
 /// What a repository holds, as far as gaps are concerned.
 struct Archive<'a> {
     names: &'a [WalFileName],
@@ -76,7 +125,9 @@ fn facts(
 ) -> Result<RepositoryFacts, RepositoryError> {
     let size = seen.control.segment_size;
     let lost = repository.known_gaps()?.into_iter().map(|gap| gap.range).collect();
-    let archive = Archive { names, histories: histories(repository, names, seen)?, lost };
+    let expected =
+        expected_of(Identity { system_identifier: seen.control.system_identifier, segment_size: size });
+    let archive = Archive { names, histories: histories(repository, names, expected)?, lost };
     let newest_backup = newest_backup_start(names.iter().copied());
     let coverage = Coverage::new(archive.segments(), size, &archive.histories, &archive.lost, newest_backup);
     let start = newest_backup.or_else(|| archive.segments().min_by_key(|name| name.number(size)));
@@ -116,13 +167,8 @@ fn ranges(of: impl IntoIterator<Item = SegmentName>, size: SegmentSize) -> Vec<S
 fn histories(
     repository: &Repository<'_>,
     names: &[WalFileName],
-    seen: &Seen<'_>,
+    expected: Expected,
 ) -> Result<Vec<TimelineHistory>, RepositoryError> {
-    let expected = Expected {
-        system_identifier: Some(seen.control.system_identifier),
-        segment_size: Some(seen.control.segment_size),
-        header_check: false,
-    };
     let mut histories = Vec::new();
     for name in names {
         let WalFileName::TimelineHistory(timeline) = name else { continue };
