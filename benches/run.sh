@@ -21,6 +21,9 @@ command -v pgbackrest >/dev/null || missing="$missing pgbackrest"
 [ -x /usr/bin/python3 ] || missing="$missing python3"
 [ -x /usr/bin/time ] || missing="$missing time"
 command -v zstd >/dev/null || missing="$missing zstd"
+command -v gcc >/dev/null || missing="$missing gcc libc6-dev"
+[ -e /usr/include/zstd.h ] || missing="$missing libzstd-dev"
+[ -e /usr/include/openssl/evp.h ] || missing="$missing libssl-dev"
 if [ -n "$missing" ]; then
     apt-get update >/dev/null
     # shellcheck disable=SC2086  # a list of packages
@@ -95,6 +98,8 @@ CONF
 [ -e "$work/complete" ] || make_wal
 (cd "$top" && cargo build --release --quiet)
 cp "${CARGO_TARGET_DIR:-$top/target}/release/walkeep" "$work/walkeep"
-cp "$here/measure.py" "$work/"
+gcc -O2 -o "$work/bare" "$here/bare.c" -lzstd -lcrypto
+cp "$here/measure.py" "$here/drain.py" "$work/"
 cd "$work"
 as_postgres /usr/bin/python3 "$work/measure.py" "$work" "$runs"
+as_postgres /usr/bin/python3 "$work/drain.py" "$work" "$runs"

@@ -173,7 +173,8 @@ pub(super) struct RestoreArgs {
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct DrainArgs {
-    /// How many files are archived at once [env: WALKEEP_JOBS] [default: one a core, at most 4]
+    /// How many files are packed at once, while one more is made durable [env: WALKEEP_JOBS]
+    /// [default: the number of cores, at most 4]
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<Jobs>,
     /// Marks what is archived as done, in the server's order, up to the first file that is not. Refused while a
@@ -206,6 +207,15 @@ pub(super) struct DrainArgs {
     /// Does not hold the first page's header against the file's name and cluster: for encrypted WAL
     #[arg(long)]
     pub no_header_check: bool,
+}
+
+/// How good a verdict has to be for a wait to end.
+#[derive(Clone, Copy, ValueEnum, Debug, Default, PartialEq, Eq)]
+pub(super) enum Until {
+    #[default]
+    Ok,
+    /// Nothing that closes the gate
+    Warning,
 }
 
 /// Says before a switchover whether the archive of this node is ready for it
@@ -242,6 +252,9 @@ pub(super) struct GateArgs {
     /// Waits until the verdict is OK, but no longer than this
     #[arg(long, value_name = "DURATION")]
     pub wait: Option<Duration>,
+    /// Waits only until the verdict is this good
+    #[arg(long, value_name = "VERDICT", value_enum, default_value_t, requires = "wait")]
+    pub until: Until,
     /// Gives up a look that takes longer, with UNKNOWN [default: 1m]
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<Duration>,

@@ -140,7 +140,9 @@ impl Backlog {
         in_order(&mut self.pending);
         in_order(&mut self.done);
         // What is not surely archived is pending, for the server too.
-        self.done = missing_from(&self.done, &self.pending);
+        if !self.pending.is_empty() {
+            self.done = missing_from(&self.done, &self.pending);
+        }
         Ok(())
     }
 
@@ -202,10 +204,13 @@ fn holds(names: &[WalFileName], name: WalFileName) -> bool {
 
 /// The names of one list that are not in another; both in order.
 fn missing_from(names: &[WalFileName], others: &[WalFileName]) -> Vec<WalFileName> {
-    if others.is_empty() {
-        return names.to_vec();
-    }
-    names.iter().copied().filter(|name| !holds(others, *name)).collect()
+    let mut others = others.iter().map(|other| other.archive_order()).peekable();
+    let is_missing = |name: &&WalFileName| {
+        let order = name.archive_order();
+        while others.next_if(|other| *other < order).is_some() {}
+        others.peek() != Some(&order)
+    };
+    names.iter().filter(is_missing).copied().collect()
 }
 
 /// How many orphans are each looked at again, even where nothing moved.

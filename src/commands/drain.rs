@@ -38,7 +38,7 @@ pub struct DrainRequest<'a> {
     pub min_free_bytes: u64,
     /// Whether the first page's header is held against the name: not for encrypted WAL.
     pub header_check: bool,
-    /// How many files are archived at once, at least 1.
+    /// How many files are packed at once, at least 1.
     pub jobs: usize,
     /// Whether what is archived is marked done.
     pub mark_done: bool,
@@ -146,7 +146,7 @@ impl Work<'_> {
                 report.take(item, outcome);
                 report.ended.is_none()
             };
-            pool::run(self.request.jobs, phase, |item| self.settle_file(item), settle);
+            pool::run(self.at_once(), phase, |item| self.settle_file(item), settle);
             if report.ended.is_some() {
                 break;
             }
@@ -159,6 +159,12 @@ impl Work<'_> {
         }
         report.finish();
         Ok(report)
+    }
+
+    /// How many files are on their way: one more than there are jobs, so that no core waits for a disk that makes a
+    /// packed file durable. A single job is done by this very thread, one file after the other.
+    fn at_once(&self) -> usize {
+        if self.request.jobs > 1 { self.request.jobs.saturating_add(1) } else { 1 }
     }
 
     fn settle_file(&self, item: &Item) -> Outcome {
@@ -180,7 +186,7 @@ impl Work<'_> {
             level: self.request.level,
             min_free_bytes: self.request.min_free_bytes,
             header_check: self.request.header_check,
-            jobs: self.request.jobs,
+            jobs: self.at_once(),
             origin: self.request.origin,
             show_time: self.request.show_time,
         }

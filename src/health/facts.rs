@@ -273,6 +273,8 @@ pub struct RepositoryFacts {
     pub newest_backup: Option<SegmentName>,
     /// What it lacks from there on, and nobody acknowledged as lost.
     pub missing: Vec<SegmentRange>,
+    /// A timeline that is archived here and left this node's own one, and where it did: somebody was promoted.
+    pub newer_timeline: Option<(Timeline, Lsn)>,
     /// How many segments were acknowledged as lost.
     pub known_lost: u64,
     /// Segments that the server has finished and not queued, and that are not stored, from `start` on.

@@ -2,7 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{ConfigFault, Flaw, Source, Verdict};
-use crate::wal::{SegmentRange, SystemIdentifier, WalFileName};
+use crate::wal::{Lsn, SegmentRange, SystemIdentifier, Timeline, WalFileName};
 
 /// Something that is not as it should be, and how bad that is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,6 +53,13 @@ pub enum Problem {
         head: WalFileName,
         /// What differs.
         detail: String,
+    },
+    /// Another server was promoted away from this one's timeline, and archives into the same repository.
+    Superseded {
+        /// The newer timeline.
+        timeline: Timeline,
+        /// Where it left this node's one.
+        switch: Lsn,
     },
     /// `archive_mode` is off.
     ArchiveModeOff(Option<Source>),
@@ -264,6 +271,9 @@ impl fmt::Display for Problem {
             Self::HeadConflict { head, detail } => {
                 write!(f, "the head of the queue, {head}, is stored with other content: {detail}")
             }
+            Self::Superseded { timeline, switch } => {
+                write!(f, "timeline {timeline}, which left this node's own at {switch}, is archived here")
+            }
             Self::ArchiveModeOff(source) => write!(f, "archive_mode is off{}", at(source.as_ref())),
             Self::NoArchiveCommand { at: source, mode_at } => {
                 write!(
@@ -361,6 +371,7 @@ impl Problem {
             Self::OrphansStored { .. } => "orphans_stored",
             Self::Stuck { .. } => "stuck",
             Self::HeadConflict { .. } => "head_conflict",
+            Self::Superseded { .. } => "superseded",
             Self::ArchiveModeOff(_) => "archive_mode_off",
             Self::NoArchiveCommand { .. } => "no_archive_command",
             Self::NoOpCommand { .. } => "no_op_archive_command",
@@ -410,6 +421,10 @@ impl Problem {
             Self::Stuck { .. } => "The archiver fails or hangs; the server's log says why.",
             Self::HeadConflict { .. } => {
                 "Another server stores into this repository: two primaries on one timeline, or a copy of the cluster."
+            }
+            Self::Superseded { .. } => {
+                "Another server was promoted: a standby while this node went on, or a copy of this cluster. There are \
+                 two primaries, or this one is the old one."
             }
             Self::ArchiveModeOff(_) => "Nothing is archived.",
             Self::NoArchiveCommand { .. } => {
@@ -474,6 +489,10 @@ impl Problem {
             Self::HeadConflict { .. } => {
                 "Find out which server is the right one before anything else; walkeep verify -D compares, walkeep \
                  set-aside takes a stored file away."
+            }
+            Self::Superseded { .. } => {
+                "Find out which server is the right one. The old one is drained, then rewound or rebuilt; a copy gets a \
+                 repository of its own."
             }
             Self::ArchiveModeOff(_)
             | Self::NoArchiveCommand { .. }

@@ -60,6 +60,7 @@ fn healthy() -> Facts {
             start: Some(segment(1)),
             newest_backup: Some(segment(1)),
             missing: Vec::new(),
+            newer_timeline: None,
             known_lost: 0,
             unqueued: Vec::new(),
             head: HeadInRepository::Absent,
@@ -262,6 +263,21 @@ fn a_repository_that_cannot_take_the_wal_closes_the_gate() {
     finds(|facts| repository(facts).missing = vec![range(3, 4)], &[("gaps", Verdict::Critical)]);
     finds(|facts| repository(facts).unqueued = vec![range(8, 8)], &[("unqueued", Verdict::Critical)]);
     finds(|facts| repository(facts).start = None, &[("nothing_stored", Verdict::Warning)]);
+}
+
+#[test]
+fn a_primary_whose_timeline_somebody_left_is_told_and_a_standby_is_not() {
+    let newer = |facts: &mut Facts| {
+        repository(facts).newer_timeline = Some((Timeline::new(2).unwrap(), Lsn::new(5)));
+    };
+    finds(newer, &[("superseded", Verdict::Critical)]);
+    finds(
+        |facts| {
+            newer(facts);
+            facts.cluster.as_mut().unwrap().is_standby = true;
+        },
+        &[],
+    );
 }
 
 #[test]

@@ -64,12 +64,13 @@ impl WalFileName {
     /// minor versions of February 2019).
     #[must_use]
     pub fn archive_order(self) -> impl Ord + Copy {
-        const HALF: u64 = 1 << 32;
+        // A million names are sorted by this: what is compared is two numbers. No timeline is 0.
+        const AFTER_EVERY_OFFSET: u64 = 1 << 33;
         match self {
-            Self::TimelineHistory(timeline) => (None, u64::from(timeline.get())),
-            Self::Segment(name) => (Some(name), 0),
-            Self::BackupHistory(name, offset) => (Some(name), 1 + u64::from(offset)),
-            Self::Partial(name) => (Some(name), 1 + HALF),
+            Self::TimelineHistory(timeline) => (u128::from(timeline.get()), 0),
+            Self::Segment(name) => (name.as_number(), 0),
+            Self::BackupHistory(name, offset) => (name.as_number(), 1 + u64::from(offset)),
+            Self::Partial(name) => (name.as_number(), AFTER_EVERY_OFFSET),
         }
     }
 

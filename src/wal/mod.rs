@@ -59,6 +59,16 @@ impl ParseError {
 
 /// Reads upper-case hexadecimal digits only, as the servers write file names; `None` for anything else.
 fn upper_hex(text: &str) -> Option<u32> {
-    let all_hex = text.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b));
-    if all_hex && !text.is_empty() { u32::from_str_radix(text, 16).ok() } else { None }
+    // As many digits as the sum holds; no number of ours is written with more.
+    const MOST_DIGITS: usize = 16;
+    if text.is_empty() || text.len() > MOST_DIGITS {
+        return None;
+    }
+    // A queue of a million names is read by this: it looks at every digit and decides once.
+    let (number, all_hex) = text.bytes().fold((0_u64, true), |(number, all_hex), byte| {
+        let (digit, letter) = (byte.wrapping_sub(b'0'), byte.wrapping_sub(b'A'));
+        let value = if digit < 10 { digit } else { letter.wrapping_add(10) };
+        ((number << 4) | u64::from(value & 0xF), all_hex & ((digit < 10) | (letter < 6)))
+    });
+    if all_hex { u32::try_from(number).ok() } else { None }
 }

@@ -100,6 +100,12 @@ impl SegmentName {
         self.timeline
     }
 
+    /// The 24 digits as one number, in the order of the names and from 2^64 on.
+    pub(super) fn as_number(self) -> u128 {
+        let digits = |part: u32| u128::from(part);
+        digits(self.timeline.get()) << 64 | digits(self.log) << 32 | digits(self.segment_in_log)
+    }
+
     /// The segment's number; `None` where no segment of this size bears the name.
     #[must_use]
     pub fn number(self, size: SegmentSize) -> Option<SegmentNumber> {

@@ -311,6 +311,8 @@ fn a_queue_that_a_live_archiver_works_on_is_marked_only_by_force() {
     scene.offer_segments(&SEGMENTS[..2]);
     let _server = Server::run_in(&scene, "archive_mode = on\narchive_command = 'cp %p /elsewhere/%f'\n");
     drain(&scene, &["--mark-done"]).refused(1, &["archives with 'cp %p /elsewhere/%f'", "hint: ", "--force"]);
+    scene.write("data/postgresql.conf", "archive_mode = on\narchive_dest = '/somewhere'\n");
+    drain(&scene, &["--mark-done"]).refused(1, &["archives with '/somewhere'"]);
     assert_eq!(scene.stored(), [""; 0]);
     drain(&scene, &[]).prints(&["archived now          2 files"]);
     assert_eq!(statuses(&scene), marked(&SEGMENTS[..2], ".ready"));
@@ -325,7 +327,6 @@ fn a_live_server_that_archives_nothing_does_not_own_its_queue() {
         "archive_mode = on\narchive_command = '/bin/true'\n",
         "archive_mode = on\narchive_command = 'cp %p /x/%f'\narchive_command = ':'\n",
         "archive_mode = off\narchive_command = 'cp %p /x/%f'\n",
-        "archive_mode = on\narchive_command = 'cp %p /x/%f'\narchive_dest = '/somewhere'\n",
     ] {
         let scene = Scene::with_repository("zstd");
         scene.offer_segments(&SEGMENTS[..1]);
@@ -363,7 +364,7 @@ fn what_cannot_be_read_is_a_failure() {
     scene.call(&["drain"]).cwd(scene.path("elsewhere")).run().refused(2, &["no data directory is named"]);
     scene.call(&["drain"]).without("WALKEEP_REPO").run().refused(2, &["no repository is named"]);
     scene.call(&["drain", "--repo", "../elsewhere"]).run().refused(1, &["is not a walkeep repository"]);
-    scene.call(&["drain", "-j", "0"]).run().refused(2, &["'0' is not a number from 1 to 64"]);
+    scene.call(&["drain", "-j", "0"]).run().refused(2, &["'0' is not a number from 1 to 256"]);
     scene.call(&["drain"]).env("WALKEEP_JOBS", "many").run().refused(2, &["WALKEEP_JOBS"]);
     scene.call(&["drain", "--force"]).run().refused(2, &["--mark-done"]);
     scene.data_directory("other", "15", &control_file_of(OTHER_SYSTEM));

@@ -11,7 +11,6 @@
 )]
 
 mod support;
-mod verify;
 
 mod adoption;
 mod archive;
@@ -23,3 +22,5 @@ mod restore;
 mod set_aside;
 mod settings;
 mod status;
+mod switchover_scripts;
+mod verify;

@@ -227,7 +227,11 @@ fn drain_marks_nothing_that_is_not_stored_whatever_fails() {
 #[test]
 fn an_orphan_is_cleared_only_after_its_gap_is_recorded_whatever_fails() {
     let command = |place: &Workplace| {
+        // The orphan alone is pending.
         let _ = fs::remove_file(place.source(SECOND));
+        for name in [HISTORY, FIRST] {
+            let _ = fs::remove_file(place.path(&format!("data/pg_wal/archive_status/{name}.ready")));
+        }
         place.walkeep(&[
             "drain",
             "-D",

@@ -46,3 +46,4 @@ mod slots;
 mod standby;
 mod status;
 mod stopped_kingbase;
+mod switchover_refused;

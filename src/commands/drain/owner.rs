@@ -1,5 +1,6 @@
 use super::DrainError;
 use crate::cluster::{ArchiveMode, Cluster, Role, RunState, ServerConfig};
+use crate::health::ArchiveCommand;
 
 /// Whose queue it is: a live archiver's, which marks its files itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,33 +33,14 @@ fn owner(state: RunState, config: &ServerConfig) -> Option<Owner> {
         Some(ArchiveMode::On) => !needs_always,
         Some(ArchiveMode::Off) => false,
     };
-    if !config.is_certain() {
+    // Settings that were not seen, or a server that refused these files and goes on with what it read before.
+    if !config.is_certain() || config.refused_by_the_server().next().is_some() {
         return Some(Owner { pid, archives_with: None });
     }
     let value =
         |name| config.value(name).map(|setting| setting.value.trim()).filter(|value| !value.is_empty());
-    let works =
-        value("archive_library").or_else(|| value("archive_command").filter(|text| does_something(text)));
-    // KingbaseES ignores the command where archive_dest says where to copy to.
-    match (archives, works, value("archive_dest")) {
-        (true, Some(with), None) => Some(Owner { pid, archives_with: Some(with.to_owned()) }),
-        _ => None,
-    }
-}
-
-/// Whether a command is none of those that people write to have nothing archived.
-fn does_something(command: &str) -> bool {
-    let command = command.trim_end_matches(';').trim_end();
-    let nothing = [
-        "true",
-        "/bin/true",
-        "/usr/bin/true",
-        ":",
-        "exit 0",
-        "false",
-        "/bin/false",
-        "/usr/bin/false",
-        "exit 1",
-    ];
-    !nothing.contains(&command)
+    let command = || value("archive_command").filter(|text| ArchiveCommand::of(text).works());
+    // openGauss copies to archive_dest instead of running a command, and so may KingbaseES.
+    let works = value("archive_dest").or_else(|| value("archive_library")).or_else(command);
+    works.filter(|_| archives).map(|with| Owner { pid, archives_with: Some(with.to_owned()) })
 }

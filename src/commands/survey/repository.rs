@@ -7,8 +7,8 @@ use crate::health::{BacklogFacts, HeadInRepository, RepositoryFacts, RepositoryS
 use crate::repository::{Expected, Identity, Offer, Packing, Repository, RepositoryError};
 use crate::storage::Store;
 use crate::wal::{
-    Coverage, SegmentName, SegmentNumber, SegmentRange, SegmentSize, TimelineHistory, WalFileName,
-    newest_backup_start,
+    Coverage, Lsn, SegmentName, SegmentNumber, SegmentRange, SegmentSize, Timeline, TimelineHistory,
+    WalFileName, newest_backup_start,
 };
 
 /// What is known of the cluster whose repository it is.
@@ -73,6 +73,7 @@ fn facts_alone(store: &dyn Store) -> Result<RepositoryFacts, RepositoryError> {
         start: None,
         newest_backup: None,
         missing: Vec::new(),
+        newer_timeline: None,
         known_lost: 0,
         unqueued: Vec::new(),
         head: HeadInRepository::Absent,
@@ -140,6 +141,7 @@ fn facts(
         start,
         newest_backup,
         missing: from_start(&|start| coverage.contiguous_from(start)),
+        newer_timeline: newer_timeline(seen.control, &archive.histories),
         known_lost: archive.lost.iter().map(|range| range.count(size)).sum(),
         unqueued: from_start(&|start| if seen.archives { unqueued(names, start, seen) } else { Vec::new() }),
         head: head(request, repository, names, seen),
@@ -182,6 +184,13 @@ fn histories(
 fn shares_file_system(repository: &Repository<'_>, cluster: &Cluster) -> Result<bool, RepositoryError> {
     let shares = |path: &Path| repository.shares_file_system_with(path);
     Ok(shares(cluster.data_directory())? || shares(cluster.wal_directory())?)
+}
+
+/// The newest stored timeline that left the cluster's own one, and where.
+fn newer_timeline(control: &ControlFile, histories: &[TimelineHistory]) -> Option<(Timeline, Lsn)> {
+    let newer = histories.iter().filter(|history| history.timeline() > control.timeline);
+    let left = newer.filter_map(|history| Some((history.timeline(), history.switch_from(control.timeline)?)));
+    left.max()
 }
 
 /// Segments that the server has finished and given no status, from a start on, and that are not stored.

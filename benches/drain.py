@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Drains 60 segments beside two bare loops that pack and hash them, and reads long queues beside a bare directory
+read: drain.py WORK RUNS (called by run.sh).
+
+Contenders run in turn; medians and the median of pairwise ratios are printed. Segments are warm in the page cache.
+"""
+import os
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import time
+
+WORK, RUNS = sys.argv[1], int(sys.argv[2])
+WALKEEP, BARE = WORK + "/walkeep", WORK + "/bare"
+SEGMENT_BYTES = 16 << 20
+
+
+def timed(command):
+    begin = time.perf_counter()
+    ended = subprocess.run(command, cwd=WORK, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wall = (time.perf_counter() - begin) * 1000
+    if ended.returncode != 0:
+        raise SystemExit(f"{command} ended with status {ended.returncode}: {ended.stdout} {ended.stderr}")
+    return wall
+
+
+def compare(title, baseline, contenders, setup, runs):
+    results = {name: [] for name in contenders}
+    order = list(contenders)
+    for turn in range(-1, runs):
+        for name in order:
+            setup()
+            os.sync()
+            measured = timed(contenders[name])
+            if turn >= 0:
+                results[name].append(measured)
+        order = order[1:] + order[:1]
+    print(f"\n### {title} (n={runs}, interleaved)\n")
+    print(f"| contender | median ms | x {baseline} |\n|---|---:|---:|")
+    for name, measured in results.items():
+        ratio = statistics.median(mine / base for mine, base in zip(measured, results[baseline]))
+        print(f"| {name} | {statistics.median(measured):.1f} | {ratio:.2f} |", flush=True)
+
+
+def data_directory(at):
+    """What a data directory needs to be recognised, of the cluster that made the WAL; returns its WAL directory."""
+    shutil.rmtree(at, ignore_errors=True)
+    os.makedirs(f"{at}/global")
+    os.makedirs(f"{at}/pg_wal/archive_status")
+    shutil.copy(f"{WORK}/data/PG_VERSION", at)
+    shutil.copy(f"{WORK}/data/global/pg_control", f"{at}/global")
+    return f"{at}/pg_wal"
+
+
+def renumbered(bytes_, number):
+    """A segment under another number: every page's address is rewritten, its records stay."""
+    bytes_ = bytearray(bytes_)
+    for page in range(0, len(bytes_), 8192):
+        struct.pack_into("<Q", bytes_, page + 8, number * SEGMENT_BYTES + page)
+    return bytes_
+
+
+def pending_segments(at, count):
+    wal = data_directory(at)
+    parts = [f"{WORK}/{folder}/{name}" for folder in ("packs-well", "packs-badly")
+             for name in sorted(os.listdir(f"{WORK}/{folder}"))]
+    paths = []
+    for number in range(count):
+        name = f"{1:08X}{0:08X}{number + 1:08X}"
+        paths.append(f"{wal}/{name}")
+        with open(parts[number % len(parts)], "rb") as part, open(paths[-1], "wb") as file:
+            file.write(renumbered(part.read(), number + 1))
+        open(f"{wal}/archive_status/{name}.ready", "w").close()
+    return paths
+
+
+def long_queue(at, count, suffix):
+    wal = data_directory(at)
+    for number in range(count):
+        os.close(os.open(f"{wal}/archive_status/{1:08X}{number // 256:08X}{number % 256:08X}{suffix}", os.O_CREAT, 0o600))
+    return f"{wal}/archive_status"
+
+
+def fresh_repository():
+    shutil.rmtree(WORK + "/drained", ignore_errors=True)
+    subprocess.run([WALKEEP, "init", "--repo", WORK + "/drained", "-D", WORK + "/drain-data"],
+                   check=True, stdout=subprocess.DEVNULL)
+
+
+def warm():
+    fresh_repository()
+    for path in paths:
+        with open(path, "rb") as file:
+            while file.read(1 << 20):
+                pass
+
+
+paths = pending_segments(WORK + "/drain-data", 60)
+halves = [" ".join(paths[start::2]) for start in (0, 1)]
+drain = [WALKEEP, "drain", "--repo", WORK + "/drained", "-q", "-D"]
+compare(
+    "Draining 60 segments of 16 MiB", "two bare loops",
+    {"two bare loops": ["sh", "-c", f"{BARE} pack {halves[0]} & {BARE} pack {halves[1]} & wait"],
+     "walkeep drain -j 2": [*drain, WORK + "/drain-data", "-j", "2"]},
+    warm, RUNS,
+)
+shutil.rmtree(WORK + "/drain-data")
+for count in (100_000, 1_000_000):
+    # Files that are done: drain reads the queue, and then has nothing to do.
+    status = long_queue(WORK + "/drain-data", count, ".done")
+    compare(
+        f"Reading a queue of {count:,} status files", "a bare directory read",
+        {"a bare directory read": [BARE, "list", status], "walkeep drain": [*drain, WORK + "/drain-data"]},
+        fresh_repository, RUNS,
+    )
+shutil.rmtree(WORK + "/drain-data")
+shutil.rmtree(WORK + "/drained")
