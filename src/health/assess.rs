@@ -58,7 +58,7 @@ pub fn assess(facts: &Facts, policy: &Policy) -> Vec<Finding> {
 #[must_use]
 pub fn assess_archive(state: &RepositoryState, policy: &Policy) -> Vec<Finding> {
     let mut found = Findings::default();
-    found.repository(state, Demand { pending_bytes: 0, archives: true, leads: false }, policy);
+    found.repository(state, Demand { pending_bytes: 0, archives: true, by_primary: false }, policy);
     found.0.sort_by_key(|finding| std::cmp::Reverse(finding.verdict));
     found.0
 }
@@ -70,8 +70,8 @@ struct Demand {
     pending_bytes: u64,
     /// Whether anything is archived at all.
     archives: bool,
-    /// Whether it writes WAL of its own; a standby follows a newer timeline, sooner or later.
-    leads: bool,
+    /// Whether the node is, or begins as, a primary.
+    by_primary: bool,
 }
 
 impl Demand {
@@ -79,7 +79,7 @@ impl Demand {
         Self {
             pending_bytes: facts.backlog.as_ref().map_or(0, |backlog| backlog.bytes),
             archives: facts.archiver.as_ref().is_ok_and(|archiver| archiver.mode.0 != ArchiveMode::Off),
-            leads: facts.cluster.as_ref().is_ok_and(|cluster| !cluster.is_standby),
+            by_primary: facts.cluster.as_ref().is_ok_and(|cluster| !cluster.is_standby),
         }
     }
 }
@@ -203,7 +203,8 @@ impl Findings {
         if repository.start.is_none() && demand.archives {
             self.add(Verdict::Warning, Problem::NothingStored);
         }
-        if let Some((timeline, switch)) = repository.newer_timeline.filter(|_| demand.leads) {
+        // A standby follows the newer timeline, sooner or later.
+        if let Some((timeline, switch)) = repository.newer_timeline.filter(|_| demand.by_primary) {
             self.add(Verdict::Critical, Problem::Superseded { timeline, switch });
         }
         if !repository.missing.is_empty() {

@@ -200,6 +200,18 @@ fn without_a_repository_no_line_can_be_written_out() {
     assert!(keys(&report, "notes").contains(&"no_repository_named"), "{report:#}");
 }
 
+#[test]
+fn a_standby_without_a_restore_command_is_told_the_line() {
+    let (scene, _disk) = node();
+    scene.configure(&(SOUND.to_owned() + &archives(&scene)));
+    scene.make_standby();
+    let report = report(&scene);
+    assert_eq!((keys(&report, "findings"), keys(&report, "notes")), (vec![], vec!["no_restore_command"]));
+    let edit = &report["notes"][0]["edits"][0];
+    let line = format!("restore_command = '{BINARY} restore %f %p --repo {}'", scene.shown("repo"));
+    assert_eq!((&edit["lines"][0], &edit["replaces_line"]), (&line.into(), &Value::Null));
+}
+
 // ---- the environment
 
 #[test]

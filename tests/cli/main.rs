@@ -23,3 +23,4 @@ mod set_aside;
 mod settings;
 mod status;
 mod switchover_scripts;
+mod verify;
