@@ -1,8 +1,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::{
-    ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClusterFacts, Facts, Finding, HeadInRepository,
-    Problem, RepositoryFacts, RepositoryState, RunState, SlotFacts, Verdict,
+    ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClusterFacts, EndFacts, Facts, Finding,
+    HeadInRepository, Problem, RepositoryFacts, RepositoryState, RunState, SlotFacts, Verdict,
 };
 
 /// What is still fine, and what is asked for.
@@ -258,10 +258,14 @@ impl Findings {
             | RepositoryState::NotJudged { .. } => return,
         };
         let Ok(cluster) = &facts.cluster else { return };
-        if let Some(reason) = end_is_not_proven(cluster, repository) {
+        let end = repository.end.clone().unwrap_or_default();
+        if let Some(reason) = end_is_not_proven(cluster, &end) {
             self.add(Verdict::Critical, Problem::EndNotProven(reason.to_owned()));
-        } else if !repository.missing_before_end.is_empty() {
-            self.add(Verdict::Critical, Problem::MissingBeforeEnd(repository.missing_before_end.clone()));
+        } else if !end.missing.is_empty() {
+            self.add(Verdict::Critical, Problem::MissingBeforeEnd(end.missing));
+        } else if let Some(name) = end.pending {
+            let reason = format!("'{name}' is pending, and is not stored");
+            self.add(Verdict::Critical, Problem::EndNotProven(reason));
         }
     }
 }
@@ -270,7 +274,7 @@ impl Findings {
 /// access/xlog_internal.h).
 const FIRST_RECORD_BYTES: u64 = 0x28;
 
-fn end_is_not_proven(cluster: &ClusterFacts, repository: &RepositoryFacts) -> Option<&'static str> {
+fn end_is_not_proven(cluster: &ClusterFacts, end: &EndFacts) -> Option<&'static str> {
     let begins_its_segment =
         cluster.redo.get().checked_rem(cluster.segment_bytes) == Some(FIRST_RECORD_BYTES);
     match cluster.run_state {
@@ -284,7 +288,9 @@ fn end_is_not_proven(cluster: &ClusterFacts, repository: &RepositoryFacts) -> Op
         RunState::Stopped if cluster.checkpoint != cluster.redo || !begins_its_segment => {
             Some("its last checkpoint does not begin a segment: the server did not switch to a new one first")
         }
-        RunState::Stopped if repository.start.is_none() => Some("the repository holds no segment"),
+        RunState::Stopped if end.start.is_none() => {
+            Some("the repository holds no segment of this node's timelines")
+        }
         RunState::Stopped => None,
     }
 }

@@ -279,8 +279,29 @@ pub struct RepositoryFacts {
     pub unqueued: Vec<SegmentRange>,
     /// What is stored under the name of the queue's head.
     pub head: HeadInRepository,
-    /// For a node that was shut down: the segments before its end that are not stored.
-    pub missing_before_end: Vec<SegmentRange>,
+    /// Whether everything before the end of a node that was shut down is stored; `None` where nobody asked.
+    pub end: Option<EndFacts>,
+}
+
+impl RepositoryFacts {
+    /// Whether any segment was found missing, by whatever it was looked for.
+    #[must_use]
+    pub fn lacks_segments(&self) -> bool {
+        let before_end = self.end.as_ref().is_some_and(|end| !end.missing.is_empty());
+        before_end || !self.missing.is_empty() || !self.unqueued.is_empty()
+    }
+}
+
+/// What is stored of the timelines that a node went through, up to its end.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct EndFacts {
+    /// The segment that they have to be whole from; `None` where nothing of them is stored.
+    pub start: Option<SegmentName>,
+    /// The segments from there to the end that are not stored.
+    pub missing: Vec<SegmentRange>,
+    /// The first pending file that is no segment and is not stored: without a history or the end of a base
+    /// backup the segments are of no use.
+    pub pending: Option<WalFileName>,
 }
 
 /// What is stored under the name of the file that the server archives next.

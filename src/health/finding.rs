@@ -496,7 +496,8 @@ impl Problem {
                 "Rebuild its consumer, or let it catch up by restore_command; drop the slot."
             }
             Self::EndNotProven(_) => {
-                "Start the node and shut it down again (fast), or compare with the standby."
+                "Start the node with a working archive_command and shut it down again (fast), or compare with the \
+                 standby: servers up to 14 do not switch without one."
             }
             Self::NothingStored => "Take a base backup once archiving works.",
             Self::UnreadableSlot { .. } | Self::NotKnown { .. } => return None,

@@ -63,7 +63,7 @@ fn healthy() -> Facts {
             known_lost: 0,
             unqueued: Vec::new(),
             head: HeadInRepository::Absent,
-            missing_before_end: Vec::new(),
+            end: None,
         }),
         slots: Ok(Vec::new()),
     }
@@ -316,6 +316,7 @@ fn the_end_is_proven_only_of_a_node_that_was_shut_down_at_the_beginning_of_a_seg
     let end = |change: &dyn Fn(&mut Facts)| {
         let mut facts = healthy();
         facts.cluster.as_mut().unwrap().run_state = RunState::Stopped;
+        repository(&mut facts).end = Some(EndFacts { start: Some(segment(1)), ..EndFacts::default() });
         change(&mut facts);
         found(&facts, &policy)
     };
@@ -338,10 +339,12 @@ fn the_end_is_proven_only_of_a_node_that_was_shut_down_at_the_beginning_of_a_seg
     };
     assert_eq!(end(&redo(10 * size().bytes() + 0x60)), not_proven);
     assert_eq!(end(&|facts| facts.cluster.as_mut().unwrap().checkpoint = Lsn::new(1)), not_proven);
-    assert_eq!(
-        end(&|facts| repository(facts).missing_before_end = vec![range(8, 9)]),
-        [("missing_before_end", Verdict::Critical)]
-    );
+    let at_end = |change: &dyn Fn(&mut EndFacts)| {
+        end(&|facts| change(repository(facts).end.as_mut().expect("it was asked for")))
+    };
+    assert_eq!(at_end(&|end| end.missing = vec![range(8, 9)]), [("missing_before_end", Verdict::Critical)]);
+    assert_eq!(at_end(&|end| end.start = None), not_proven, "nothing of its timelines is stored");
+    assert_eq!(at_end(&|end| end.pending = Some("00000002.history".parse().unwrap())), not_proven);
     assert_eq!(end(&|facts| facts.repository = RepositoryState::NotNamed), [("not_known", Verdict::Unknown)]);
 }
 

@@ -28,8 +28,13 @@ pub fn gate_text(report: &GateReport, colour: Colour) -> String {
     if matches!(report.facts.repository, RepositoryState::NotNamed) && !report.policy.count_only {
         text.push_str("repository: none is named (--repo), so the archive itself was not looked at\n");
     }
-    if report.policy.is_final && report.verdict == Verdict::Ok {
-        text.push_str("proven: everything that this node wrote before its end is stored\n");
+    if report.policy.is_final && matches!(report.verdict, Verdict::Ok | Verdict::Warning) {
+        text.push_str("proven: everything that this node wrote before its end is stored");
+        let lost = match &report.facts.repository {
+            RepositoryState::Usable(repository) => repository.known_lost,
+            _ => 0,
+        };
+        text.push_str(if lost > 0 { ", but for what was acknowledged as lost\n" } else { "\n" });
     }
     text.push_str(&findings_text(&report.findings, colour));
     text
