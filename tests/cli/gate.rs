@@ -458,6 +458,19 @@ fn junk_among_the_status_files_and_slots_panics_nobody() {
 }
 
 #[test]
+fn a_slot_that_stands_still_is_told_and_a_running_backups_temporary_one_is_not() {
+    let scene = healthy();
+    for (name, state, keys) in [
+        ("bb_tmp", "15-debian/tempslots/slot_bb_tmp.after_checkpoint.state", &[][..]),
+        ("phys_reserved", "15/running/slot_phys_reserved.state", &["inactive_slot"]),
+    ] {
+        let state = scene.write(format!("data/pg_replslot/{name}/state"), fixture(state));
+        File::options().append(true).open(state).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        finds(&scene, &[], if keys.is_empty() { "OK" } else { "WARNING" }, keys);
+    }
+}
+
+#[test]
 fn a_usage_error_is_unknown_and_never_a_warning() {
     let scene = healthy();
     for args in [&["--warning", "x"][..], &["--nonsense"], &["-o", "csv"], &["--count-only", "--final"]] {
