@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::status::{archive_state, told_once};
+use super::status::archive_state;
 use super::survey::{self, SurveyRequest, reason};
 use crate::cluster::Cluster;
 use crate::fsx::ownership;
@@ -97,7 +97,7 @@ fn judged(request: &DoctorRequest<'_>) -> (RepositoryState, Vec<Finding>) {
         queue_only: false,
         is_final: false,
     });
-    let findings = told_once(assess(&facts, &request.policy));
+    let findings = assess(&facts, &request.policy);
     (facts.repository, findings)
 }
 

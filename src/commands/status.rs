@@ -8,9 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::gate::drained_in;
 use super::survey::{self, SurveyRequest, reason};
 use crate::cluster::Cluster;
-use crate::health::{
-    Facts, Finding, Policy, Problem, RepositoryState, Unknown, Verdict, assess, assess_archive,
-};
+use crate::health::{Facts, Finding, Policy, RepositoryState, Unknown, Verdict, assess, assess_archive};
 use crate::repository::{Charter, Holdings, Identity, KnownGap, Repository, RepositoryError};
 use crate::storage::Store;
 use crate::wal::{
@@ -101,7 +99,7 @@ pub struct TimelineOverview {
 pub fn status(request: &StatusRequest<'_>) -> StatusReport {
     let node = request.data_directory.map(|data_directory| node(request, data_directory));
     let findings = match (&node, request.store) {
-        (Some(node), _) => told_once(assess(&node.facts, &request.policy)),
+        (Some(node), _) => assess(&node.facts, &request.policy),
         (None, Some(store)) => assess_archive(&survey::alone(store), &request.policy),
         (None, None) => Vec::new(),
     };
@@ -115,20 +113,6 @@ pub fn status(request: &StatusRequest<'_>) -> StatusReport {
         node,
         archive: request.store.map(look),
     }
-}
-
-/// One reason why much is not known is told once.
-pub(super) fn told_once(findings: Vec<Finding>) -> Vec<Finding> {
-    let mut told: Vec<String> = Vec::new();
-    let is_new = |finding: &Finding| match &finding.problem {
-        Problem::NotKnown { reason, .. } if told.contains(reason) => false,
-        Problem::NotKnown { reason, .. } => {
-            told.push(reason.clone());
-            true
-        }
-        _ => true,
-    };
-    findings.into_iter().filter(is_new).collect()
 }
 
 fn node(request: &StatusRequest<'_>, data_directory: &Path) -> NodeOverview {

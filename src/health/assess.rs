@@ -1,8 +1,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::{
-    ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClusterFacts, Facts, Finding, HeadInRepository,
-    Problem, RepositoryFacts, RepositoryState, RunState, SlotFacts, Verdict,
+    ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClusterFacts, EndFacts, Facts, Finding,
+    HeadInRepository, Problem, RepositoryFacts, RepositoryState, RunState, SlotFacts, Verdict,
 };
 
 /// What is still fine, and what is asked for.
@@ -70,7 +70,8 @@ struct Demand {
     pending_bytes: u64,
     /// Whether anything is archived at all.
     archives: bool,
-    /// Whether the node is, or begins as, a primary.
+    /// Whether the node writes WAL as a primary, or will as soon as it recovers from a crash. One that was shut
+    /// down waits for somebody to decide.
     by_primary: bool,
 }
 
@@ -79,7 +80,10 @@ impl Demand {
         Self {
             pending_bytes: facts.backlog.as_ref().map_or(0, |backlog| backlog.bytes),
             archives: facts.archiver.as_ref().is_ok_and(|archiver| archiver.mode.0 != ArchiveMode::Off),
-            by_primary: facts.cluster.as_ref().is_ok_and(|cluster| !cluster.is_standby),
+            by_primary: facts
+                .cluster
+                .as_ref()
+                .is_ok_and(|cluster| !cluster.is_standby && cluster.run_state != RunState::Stopped),
         }
     }
 }
@@ -92,8 +96,12 @@ impl Findings {
         self.0.push(Finding { verdict, problem });
     }
 
+    /// One reason is told once, for what it hides first.
     fn not_known(&mut self, what: &'static str, reason: &str) {
-        self.add(Verdict::Unknown, Problem::NotKnown { what, reason: reason.to_owned() });
+        let is_told = |finding: &Finding| matches!(&finding.problem, Problem::NotKnown { reason: told, .. } if told == reason);
+        if !self.0.iter().any(is_told) {
+            self.add(Verdict::Unknown, Problem::NotKnown { what, reason: reason.to_owned() });
+        }
     }
 
     fn cluster(&mut self, facts: &Facts) {
@@ -210,6 +218,9 @@ impl Findings {
         if !repository.missing.is_empty() {
             self.add(Verdict::Critical, Problem::Gaps(repository.missing.clone()));
         }
+        if !repository.known_gaps.is_empty() {
+            self.add(Verdict::Warning, Problem::KnownGaps(repository.known_gaps.clone()));
+        }
         if !repository.unqueued.is_empty() && demand.archives {
             self.add(Verdict::Critical, Problem::Unqueued(repository.unqueued.clone()));
         }
@@ -291,10 +302,14 @@ impl Findings {
             | RepositoryState::NotJudged { .. } => return,
         };
         let Ok(cluster) = &facts.cluster else { return };
-        if let Some(reason) = end_is_not_proven(cluster, repository) {
+        let end = repository.end.clone().unwrap_or_default();
+        if let Some(reason) = end_is_not_proven(cluster, &end) {
             self.add(Verdict::Critical, Problem::EndNotProven(reason.to_owned()));
-        } else if !repository.missing_before_end.is_empty() {
-            self.add(Verdict::Critical, Problem::MissingBeforeEnd(repository.missing_before_end.clone()));
+        } else if !end.missing.is_empty() {
+            self.add(Verdict::Critical, Problem::MissingBeforeEnd(end.missing));
+        } else if let Some(name) = end.pending {
+            let reason = format!("'{name}' is pending, and is not stored");
+            self.add(Verdict::Critical, Problem::EndNotProven(reason));
         }
     }
 }
@@ -303,7 +318,7 @@ impl Findings {
 /// access/xlog_internal.h).
 const FIRST_RECORD_BYTES: u64 = 0x28;
 
-fn end_is_not_proven(cluster: &ClusterFacts, repository: &RepositoryFacts) -> Option<&'static str> {
+fn end_is_not_proven(cluster: &ClusterFacts, end: &EndFacts) -> Option<&'static str> {
     let begins_its_segment =
         cluster.redo.get().checked_rem(cluster.segment_bytes) == Some(FIRST_RECORD_BYTES);
     match cluster.run_state {
@@ -317,7 +332,9 @@ fn end_is_not_proven(cluster: &ClusterFacts, repository: &RepositoryFacts) -> Op
         RunState::Stopped if cluster.checkpoint != cluster.redo || !begins_its_segment => {
             Some("its last checkpoint does not begin a segment: the server did not switch to a new one first")
         }
-        RunState::Stopped if repository.start.is_none() => Some("the repository holds no segment"),
+        RunState::Stopped if end.start.is_none() => {
+            Some("the repository holds no segment of this node's timelines")
+        }
         RunState::Stopped => None,
     }
 }

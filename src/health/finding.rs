@@ -160,6 +160,8 @@ pub enum Problem {
     NothingStored,
     /// The repository lacks segments.
     Gaps(Vec<SegmentRange>),
+    /// The repository lacks segments that were acknowledged as lost.
+    KnownGaps(Vec<SegmentRange>),
     /// Finished segments are neither queued nor stored.
     Unqueued(Vec<SegmentRange>),
     /// A slot holds WAL back and does not move.
@@ -338,6 +340,9 @@ impl fmt::Display for Problem {
             }
             Self::NothingStored => f.write_str("the repository holds no segment yet"),
             Self::Gaps(missing) => write!(f, "the repository has gaps: {}", ranges(missing)),
+            Self::KnownGaps(lost) => {
+                write!(f, "no base backup was taken since these were lost: {}", ranges(lost))
+            }
             Self::Unqueued(unqueued) => {
                 write!(f, "finished segments are neither queued nor stored: {}", ranges(unqueued))
             }
@@ -356,7 +361,7 @@ impl fmt::Display for Problem {
                 write!(f, "segments before the end of the WAL are not stored: {}", ranges(missing))
             }
             Self::Flaw(flaw) => flaw.fmt(f),
-            Self::NotKnown { what, reason } => write!(f, "{what} is not known: {reason}"),
+            Self::NotKnown { what, reason } => write!(f, "{what} cannot be told: {reason}"),
         }
     }
 }
@@ -389,6 +394,7 @@ impl Problem {
             Self::SharedFileSystem { .. } => "shared_file_system",
             Self::NothingStored => "nothing_stored",
             Self::Gaps(_) => "gaps",
+            Self::KnownGaps(_) => "known_gaps",
             Self::Unqueued(_) => "unqueued",
             Self::InactiveSlot { .. } => "inactive_slot",
             Self::LostSlot { .. } => "lost_slot",
@@ -420,7 +426,8 @@ impl Problem {
             }
             Self::Stuck { .. } => "The archiver fails or hangs; the server's log says why.",
             Self::HeadConflict { .. } => {
-                "Another server stores into this repository: two primaries on one timeline, or a copy of the cluster."
+                "Another server stored under that name: a second primary on this timeline, a copy of this cluster, or a \
+                 standby that archived the end of a timeline as far as it got."
             }
             Self::Superseded { .. } => {
                 "Another server was promoted: a standby while this node went on, or a copy of this cluster. There are \
@@ -451,6 +458,7 @@ impl Problem {
                 "One disk that fails takes both, and a full archive stops the server."
             }
             Self::Gaps(_) => "No recovery from the newest base backup can cross them.",
+            Self::KnownGaps(_) => "No recovery that begins before them can go on behind them.",
             Self::Unqueued(_) => {
                 "The server will queue them at a later checkpoint; until then nobody archives them."
             }
@@ -520,8 +528,10 @@ impl Problem {
                 "Rebuild its consumer, or let it catch up by restore_command; drop the slot."
             }
             Self::EndNotProven(_) => {
-                "Start the node and shut it down again (fast), or compare with the standby."
+                "Start the node with a working archive_command and shut it down again (fast), or compare with the \
+                 standby: servers up to 14 do not switch without one."
             }
+            Self::KnownGaps(_) => "Take a new base backup.",
             Self::NothingStored => "Take a base backup once archiving works.",
             Self::Flaw(flaw) => return flaw.next_step(),
             Self::UnreadableSlot { .. } | Self::NotKnown { .. } => return None,

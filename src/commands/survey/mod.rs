@@ -2,6 +2,7 @@
 //! be read is a fact that is not known, with its reason.
 
 mod archiver;
+mod line;
 mod repository;
 mod setup;
 mod slots;
