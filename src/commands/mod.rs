@@ -48,7 +48,7 @@ pub use verify::{
 pub mod facts {
     pub use crate::cluster::{ControlFile, Invalidation, SlotPersistency, SlotState, Status};
     pub use crate::repository::{
-        Claim, ClaimKey, Conflict, Envelope, Form, Hold, KnownGap, NodeRole, StoredForm,
+        Claim, ClaimKey, Conflict, Envelope, Form, Hold, HoldName, KnownGap, NodeRole, StoredForm,
     };
 }
 
