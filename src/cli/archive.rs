@@ -5,7 +5,7 @@ use super::now::origin;
 use super::settings::Settings;
 use super::stderr::Stderr;
 use super::units::Compression;
-use crate::commands::{ArchiveRequest, Hint, archive};
+use crate::commands::{ArchiveRequest, Begins, Hint, archive};
 use crate::output::{Failure, show_time};
 use crate::repository::Put;
 
@@ -61,7 +61,9 @@ pub(super) fn run(args: &ArchiveArgs, settings: &Settings, err: Stderr) -> u8 {
                 }
             });
             let node = (&store, request.data_directory.as_deref());
-            refresh(&deadline, 0, node, (settings, request.origin), move |failure| err.warning(failure));
+            refresh(&deadline, 0, node, (settings, request.origin), Begins::Node, move |failure| {
+                err.warning(failure)
+            });
             0
         }
     }

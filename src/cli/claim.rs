@@ -7,7 +7,8 @@ use super::now::{now, origin};
 use super::settings::Settings;
 use super::stderr::{Stderr, print_report};
 use crate::commands::{
-    ClaimError, ClaimRemoveRequest, ClaimRequest, Hint, claim, claim_list, claim_remove, refresh_claim,
+    Begins, ClaimError, ClaimRemoveRequest, ClaimRequest, Hint, claim, claim_list, claim_remove,
+    refresh_claim,
 };
 use crate::output::{
     Failure, claim_json, claim_list_json, claim_list_text, claim_removed_json, claim_removed_text, claim_text,
@@ -72,6 +73,7 @@ pub(super) fn refresh(
     code: u8,
     (store, data_directory): (&DirectoryStore, Option<&Path>),
     (settings, origin): (&Settings, &Origin),
+    begins: Begins,
     tell: impl Fn(&Failure) + Copy + Send + 'static,
 ) {
     let Some(data_directory) = data_directory.map(Path::to_owned) else { return };
@@ -84,7 +86,7 @@ pub(super) fn refresh(
     };
     deadline.begin(REFRESH_LIMIT, give_up);
     let request = ClaimRequest { data_directory, store, slot_grace: settings.slot_grace, origin };
-    match deadline.work(|| refresh_claim(&request)) {
+    match deadline.work(|| refresh_claim(&request, begins)) {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => tell(&error),
         Err(error) => tell(&error),

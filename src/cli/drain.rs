@@ -7,7 +7,7 @@ use super::now::origin;
 use super::settings::Settings;
 use super::stderr::{Stderr, print_report};
 use super::units::Compression;
-use crate::commands::{DrainRequest, Hint, drain};
+use crate::commands::{Begins, DrainRequest, Hint, drain};
 use crate::output::{Failure, ProgressDisplay, drain_json, drain_text, show_time};
 
 /// Something is not archived, or was refused.
@@ -66,7 +66,9 @@ pub(super) fn run(args: &DrainArgs, settings: &Settings, err: Stderr) -> u8 {
             let give_up = move |_: &Unfinished| code;
             if let Ok(deadline) = Deadline::start(limit, give_up) {
                 let node = (&store, Some(data_directory.as_path()));
-                refresh(&deadline, code, node, (settings, &origin), move |failure| err.warning(failure));
+                refresh(&deadline, code, node, (settings, &origin), Begins::Node, move |failure| {
+                    err.warning(failure)
+                });
             }
             code
         }

@@ -7,7 +7,7 @@ use super::deadline::{Deadline, Unfinished};
 use super::now::{SystemClock, origin};
 use super::settings::{Settings, data_directory_without_config};
 use super::stderr::Stderr;
-use crate::commands::{Answer, Hint, OnError, RestoreRequest, answer_on_failure, restore};
+use crate::commands::{Answer, Begins, Hint, OnError, RestoreRequest, answer_on_failure, restore};
 use crate::output::Failure;
 
 /// How long failures are retried where nobody says.
@@ -90,7 +90,7 @@ pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
             let (code, node) = (code(report.answer()), (&store, request.data_directory.as_deref()));
             // A standby may well read a repository that it cannot write.
             let tell = move |failure: &Failure| err.detail(failure);
-            refresh(&deadline, code, node, (settings, &origin(settings)), tell);
+            refresh(&deadline, code, node, (settings, &origin(settings)), Begins::Standby, tell);
             code
         }
     }

@@ -113,8 +113,7 @@ pub enum Refreshed {
     Recorded,
     /// Another call records it at this moment.
     ByAnother,
-    /// There is none, and this one would be no node's: a recovery that will end, such as the test of a backup,
-    /// must not pin for ever.
+    /// There is none, and the verb may not begin one here.
     NoNode,
     /// This is the superuser, and the repository another user's.
     LeftToOwner,
@@ -123,12 +122,32 @@ pub enum Refreshed {
 /// How old a claim may get where its node calls.
 const REFRESHED_AFTER: Duration = Duration::from_secs(60);
 
+/// What a data directory has to be for a verb to begin a claim of it: not a recovery that will end, for the test of
+/// a backup must not pin for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Begins {
+    /// A primary or a standby: it archives.
+    Node,
+    /// A standby: it asks for WAL.
+    Standby,
+}
+
+impl Begins {
+    const fn takes(self, recovery: Recovery) -> bool {
+        match recovery {
+            Recovery::Standby => true,
+            Recovery::None => matches!(self, Self::Node),
+            Recovery::Archive => false,
+        }
+    }
+}
+
 /// Records a node's claim again where the last one is older than a minute. Within the minute this costs one look
 /// at the claim's file.
 ///
 /// # Errors
 /// As [`claim`].
-pub fn refresh_claim(request: &ClaimRequest<'_>) -> Result<Refreshed, ClaimError> {
+pub fn refresh_claim(request: &ClaimRequest<'_>, begins: Begins) -> Result<Refreshed, ClaimError> {
     let (store, origin) = (request.store, request.origin);
     let data_directory = real_path(&request.data_directory)?;
     let key = ClaimKey::of(&origin.node, &origin.machine_id, &data_directory);
@@ -140,7 +159,7 @@ pub fn refresh_claim(request: &ClaimRequest<'_>) -> Result<Refreshed, ClaimError
         return Ok(Refreshed::LeftToOwner);
     }
     let cluster = Cluster::find(&request.data_directory)?;
-    if written_at.is_none() && cluster.recovery()? == Recovery::Archive {
+    if written_at.is_none() && !begins.takes(cluster.recovery()?) {
         return Ok(Refreshed::NoNode);
     }
     let repository = Repository::open(store)?;

@@ -18,7 +18,7 @@ mod verify;
 
 pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
 pub use claim::{
-    ClaimError, ClaimListReport, ClaimRemoveRequest, ClaimRequest, Refreshed, claim, claim_list,
+    Begins, ClaimError, ClaimListReport, ClaimRemoveRequest, ClaimRequest, Refreshed, claim, claim_list,
     claim_remove, observe, refresh_claim,
 };
 pub use drain::{

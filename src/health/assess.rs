@@ -179,11 +179,31 @@ impl Findings {
         if let Some((timeline, switch)) = repository.newer_timeline.filter(|_| is_primary) {
             self.add(Verdict::Critical, Problem::Superseded { timeline, switch });
         }
+        self.claims(repository, facts.now);
         if !repository.missing.is_empty() {
             self.add(Verdict::Critical, Problem::Gaps(repository.missing.clone()));
         }
         if !repository.unqueued.is_empty() && archives {
             self.add(Verdict::Critical, Problem::Unqueued(repository.unqueued.clone()));
+        }
+    }
+
+    fn claims(&mut self, repository: &RepositoryFacts, now: SystemTime) {
+        let claims = match &repository.claims {
+            Ok(claims) => claims,
+            Err(unknown) => {
+                return self.add(Verdict::Warning, Problem::UnreadableClaim { reason: unknown.0.clone() });
+            }
+        };
+        for (at, one) in claims.iter().enumerate() {
+            for other in claims.iter().skip(at + 1).filter(|other| one.is_primary_beside(other)) {
+                let (one, other) = (one.key.clone(), other.key.clone());
+                self.add(Verdict::Critical, Problem::TwoPrimaries { one, other });
+            }
+        }
+        for claim in claims.iter().filter(|claim| claim.is_stale) {
+            let for_so_long = now.duration_since(claim.observed_at).unwrap_or_default();
+            self.add(Verdict::Warning, Problem::StaleClaim { key: claim.key.clone(), for_so_long });
         }
     }
 

@@ -10,8 +10,9 @@ mod tests;
 
 pub use assess::{Policy, assess};
 pub use facts::{
-    ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClusterFacts, ConfigFault, Facts, Head,
-    HeadInRepository, Pace, RepositoryFacts, RepositoryState, RunState, SlotFacts, SlotLoss, Source, Unknown,
+    ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClaimFacts, ClusterFacts, ConfigFault, Facts,
+    Head, HeadInRepository, Pace, RepositoryFacts, RepositoryState, RunState, SlotFacts, SlotLoss, Source,
+    Unknown,
 };
 pub use finding::{Finding, Problem};
 

@@ -15,8 +15,10 @@ mod verify;
 
 mod adoption;
 mod archive;
+mod claim;
 mod drain;
 mod gate;
+mod hold;
 mod race;
 mod restore;
 mod set_aside;

@@ -1,10 +1,11 @@
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::super::source::SourceFile;
 use super::{SurveyRequest, reason};
 use crate::cluster::{Backlog, Cluster, ControlFile};
-use crate::health::{BacklogFacts, HeadInRepository, RepositoryFacts, RepositoryState, Unknown};
-use crate::repository::{Expected, Identity, Offer, Packing, Repository, RepositoryError};
+use crate::health::{BacklogFacts, ClaimFacts, HeadInRepository, RepositoryFacts, RepositoryState, Unknown};
+use crate::repository::{Claim, Expected, Identity, NodeRole, Offer, Packing, Repository, RepositoryError};
 use crate::storage::Store;
 use crate::wal::{
     Coverage, Lsn, SegmentName, SegmentNumber, SegmentRange, SegmentSize, Timeline, TimelineHistory,
@@ -94,10 +95,25 @@ fn facts(
         known_lost: archive.lost.iter().map(|range| range.count(size)).sum(),
         unqueued: from_start(&|start| if seen.archives { unqueued(names, start, seen) } else { Vec::new() }),
         head: head(request, repository, names, seen),
+        claims: repository
+            .claims()
+            .map(|claims| claims.iter().map(|claim| claim_facts(claim, request.now)).collect())
+            .map_err(|error| Unknown(reason(&error))),
         missing_before_end: from_start(&|start| {
             if request.is_final { before_end(seen.control, &archive, start) } else { Vec::new() }
         }),
     })
+}
+
+fn claim_facts(claim: &Claim, now: SystemTime) -> ClaimFacts {
+    let is_primary = claim.role == NodeRole::Primary;
+    ClaimFacts {
+        node: claim.node.clone(),
+        key: claim.key().to_string(),
+        primary_since: is_primary.then_some(claim.role_since),
+        observed_at: claim.observed_at,
+        is_stale: claim.is_stale(now),
+    }
 }
 
 fn whole_segment(name: WalFileName) -> Option<SegmentName> {
