@@ -309,3 +309,18 @@ fn no_fault_of_a_claim_changes_what_archive_says_of_its_file() {
         },
     );
 }
+
+#[test]
+fn a_claim_that_hangs_is_given_up_and_the_file_is_acknowledged() {
+    let template = Workplace::new(ZSTD);
+    let traced = template.copy();
+    // The last rename is that of the claim's file.
+    let renames = injections(&traced.archive(SECOND), &traced.path("trace"));
+    let last = renames.into_iter().filter(|one| one.call == "rename").map(|one| one.nth).max().unwrap();
+    let place = template.copy();
+    let hangs = Injection { call: "rename".to_owned(), nth: last, fault: Fault::Delay(7) };
+    let ended = run_with(&place.archive(SECOND), &hangs);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("cannot record what this node needs\ncause: no end after 5s"), "{ended:?}");
+    assert!(place.stored().contains_key(&format!("{SECOND}.zst")));
+}
