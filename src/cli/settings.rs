@@ -21,7 +21,7 @@ use crate::storage::DirectoryStore;
 const CONFIG_FILE: &str = "/etc/walkeep/walkeep.toml";
 
 /// Every key of the config file.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "log",
     "cluster.pgdata",
     "cluster.node",
@@ -36,6 +36,7 @@ const KEYS: [&str; 14] = [
     "archive.jobs",
     "restore.on_error",
     "restore.retry_budget",
+    "prune.slot_grace",
 ];
 
 /// What is meant.
@@ -58,6 +59,7 @@ pub(super) struct Settings {
     pub gate_stuck_after: Option<Duration>,
     pub restore_on_error: OnError,
     pub restore_retry_budget: Option<Duration>,
+    pub slot_grace: time::Duration,
 }
 
 /// Why the settings make no sense.
@@ -106,6 +108,9 @@ impl Settings {
     /// How long one file may take where nobody says.
     const TIMEOUT: time::Duration = time::Duration::from_secs(300);
 
+    /// For how long a slot that is gone pins where nobody says.
+    const SLOT_GRACE: time::Duration = time::Duration::from_secs(86_400);
+
     pub fn resolve(common: &Common) -> Result<Self, SettingsError> {
         let named = common.config.clone().or_else(|| variable("WALKEEP_CONFIG").map(PathBuf::from));
         let file = ConfigFile::read(named.as_deref())?;
@@ -137,6 +142,7 @@ impl Settings {
             "continue" => Ok(OnError::Continue),
             _ => Err(format!("'{text}' is none of auto, stop and continue")),
         })?;
+        let slot_grace: Option<Duration> = file.parsed("prune.slot_grace", str::parse)?;
         let timeout: Option<Duration> = file.parsed("archive.timeout", str::parse)?;
         let level_typed = common.quiet || common.verbose > 0;
         Ok(Self {
@@ -177,6 +183,7 @@ impl Settings {
             gate_stuck_after: file.parsed("gate.stuck_after", str::parse)?,
             restore_on_error: on_error.unwrap_or(OnError::Auto),
             restore_retry_budget: file.parsed("restore.retry_budget", str::parse)?,
+            slot_grace: slot_grace.map_or(Self::SLOT_GRACE, |grace| grace.0),
         })
     }
     /// The repository's directory.

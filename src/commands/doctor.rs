@@ -85,7 +85,7 @@ pub fn doctor(request: &DoctorRequest<'_>) -> DoctorReport {
 /// What the gate would find, and the repository as it found it.
 fn judged(request: &DoctorRequest<'_>) -> (RepositoryState, Vec<Finding>) {
     let Some(data_directory) = request.data_directory else {
-        let state = archive_state(request.store);
+        let state = archive_state(request.store, request.now);
         let findings = assess_archive(&state, &request.policy);
         return (state, findings);
     };

@@ -100,7 +100,7 @@ pub fn status(request: &StatusRequest<'_>) -> StatusReport {
     let node = request.data_directory.map(|data_directory| node(request, data_directory));
     let findings = match (&node, request.store) {
         (Some(node), _) => assess(&node.facts, &request.policy),
-        (None, Some(store)) => assess_archive(&survey::alone(store), &request.policy),
+        (None, Some(store)) => assess_archive(&survey::alone(store, request.now), &request.policy),
         (None, None) => Vec::new(),
     };
     let size = node.as_ref().and_then(|node| node.facts.cluster.as_ref().ok());
@@ -207,6 +207,6 @@ fn timelines(coverage: &Coverage, names: &[WalFileName]) -> Vec<TimelineOverview
 
 /// A repository's state where it is judged by itself.
 #[must_use]
-pub(super) fn archive_state(store: Option<&dyn Store>) -> RepositoryState {
-    store.map_or(RepositoryState::NotNamed, survey::alone)
+pub(super) fn archive_state(store: Option<&dyn Store>, now: SystemTime) -> RepositoryState {
+    store.map_or(RepositoryState::NotNamed, |store| survey::alone(store, now))
 }

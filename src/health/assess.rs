@@ -215,6 +215,7 @@ impl Findings {
         if let Some((timeline, switch)) = repository.newer_timeline.filter(|_| demand.by_primary) {
             self.add(Verdict::Critical, Problem::Superseded { timeline, switch });
         }
+        self.claims(repository);
         if !repository.missing.is_empty() {
             self.add(Verdict::Critical, Problem::Gaps(repository.missing.clone()));
         }
@@ -223,6 +224,25 @@ impl Findings {
         }
         if !repository.unqueued.is_empty() && demand.archives {
             self.add(Verdict::Critical, Problem::Unqueued(repository.unqueued.clone()));
+        }
+    }
+
+    fn claims(&mut self, repository: &RepositoryFacts) {
+        let claims = match &repository.claims {
+            Ok(claims) => claims,
+            Err(unknown) => {
+                return self.add(Verdict::Warning, Problem::UnreadableClaim { reason: unknown.0.clone() });
+            }
+        };
+        for (at, one) in claims.iter().enumerate() {
+            for other in claims.iter().skip(at + 1).filter(|other| one.is_primary_beside(other)) {
+                let (one, other) = (one.key.clone(), other.key.clone());
+                self.add(Verdict::Critical, Problem::TwoPrimaries { one, other });
+            }
+        }
+        for claim in claims.iter().filter(|claim| claim.is_stale) {
+            let (key, for_so_long) = (claim.key.clone(), claim.age);
+            self.add(Verdict::Warning, Problem::StaleClaim { key, for_so_long });
         }
     }
 

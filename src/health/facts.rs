@@ -283,6 +283,8 @@ pub struct RepositoryFacts {
     pub head: HeadInRepository,
     /// Whether everything before the end of a node that was shut down is stored; `None` where nobody asked.
     pub end: Option<EndFacts>,
+    /// What nodes said last that they need; unknown where one of the claims cannot be read.
+    pub claims: Result<Vec<ClaimFacts>, Unknown>,
 }
 
 impl RepositoryFacts {
@@ -304,6 +306,42 @@ pub struct EndFacts {
     /// The first pending file that is no segment and is not stored: without a history or the end of a base
     /// backup the segments are of no use.
     pub pending: Option<WalFileName>,
+}
+
+/// What is known of a node by its claim.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClaimFacts {
+    /// What people call it.
+    pub node: String,
+    /// The key of its claim.
+    pub key: String,
+    /// Since when it was seen as a primary at every look, where it was one at the last.
+    pub primary_since: Option<SystemTime>,
+    /// When it was looked at last.
+    pub observed_at: SystemTime,
+    /// How long ago that is.
+    pub age: Duration,
+    /// Whether that is so long ago that it may be gone.
+    pub is_stale: bool,
+}
+
+impl ClaimFacts {
+    /// How far the clocks of two hosts may lie apart.
+    const CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
+
+    /// Whether both were seen as primaries while the other one was one already: no failover looks so, after which
+    /// the old primary is not seen as one any more.
+    #[must_use]
+    pub fn is_primary_beside(&self, other: &Self) -> bool {
+        let Some((since, other_since)) = self.primary_since.zip(other.primary_since) else { return false };
+        let saw = |at: SystemTime, since: SystemTime| {
+            at.duration_since(since).is_ok_and(|after| after > Self::CLOCK_DIFFERENCE)
+        };
+        !self.is_stale
+            && !other.is_stale
+            && saw(self.observed_at, other_since)
+            && saw(other.observed_at, since)
+    }
 }
 
 /// What is stored under the name of the file that the server archives next.

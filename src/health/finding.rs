@@ -54,6 +54,25 @@ pub enum Problem {
         /// What differs.
         detail: String,
     },
+    /// Two nodes are primaries at once, and claim here.
+    TwoPrimaries {
+        /// The key of one's claim.
+        one: String,
+        /// And of the other's.
+        other: String,
+    },
+    /// A node was not looked at for long, and pins what it needed then.
+    StaleClaim {
+        /// The key of its claim.
+        key: String,
+        /// For so long.
+        for_so_long: Duration,
+    },
+    /// A claim cannot be read.
+    UnreadableClaim {
+        /// Why, as a sentence without its stop.
+        reason: String,
+    },
     /// Another server was promoted away from this one's timeline, and archives into the same repository.
     Superseded {
         /// The newer timeline.
@@ -273,6 +292,13 @@ impl fmt::Display for Problem {
             Self::HeadConflict { head, detail } => {
                 write!(f, "the head of the queue, {head}, is stored with other content: {detail}")
             }
+            Self::TwoPrimaries { one, other } => {
+                write!(f, "two nodes that claim here are primaries at once: '{one}' and '{other}'")
+            }
+            Self::StaleClaim { key, for_so_long } => {
+                write!(f, "the claim '{key}' was not refreshed for {}", spoken(*for_so_long))
+            }
+            Self::UnreadableClaim { reason } => write!(f, "a claim cannot be read: {reason}"),
             Self::Superseded { timeline, switch } => {
                 write!(f, "timeline {timeline}, which left this node's own at {switch}, is archived here")
             }
@@ -376,6 +402,9 @@ impl Problem {
             Self::OrphansStored { .. } => "orphans_stored",
             Self::Stuck { .. } => "stuck",
             Self::HeadConflict { .. } => "head_conflict",
+            Self::TwoPrimaries { .. } => "two_primaries",
+            Self::StaleClaim { .. } => "stale_claim",
+            Self::UnreadableClaim { .. } => "unreadable_claim",
             Self::Superseded { .. } => "superseded",
             Self::ArchiveModeOff(_) => "archive_mode_off",
             Self::NoArchiveCommand { .. } => "no_archive_command",
@@ -429,6 +458,13 @@ impl Problem {
                 "Another server stored under that name: a second primary on this timeline, a copy of this cluster, or a \
                  standby that archived the end of a timeline as far as it got."
             }
+            Self::TwoPrimaries { .. } => {
+                "A promoted copy archives into the repository of its origin, or an old primary goes on after a failover."
+            }
+            Self::StaleClaim { .. } => {
+                "Nothing that the node needed then is pruned, whether it is there or not."
+            }
+            Self::UnreadableClaim { .. } => "Nobody knows what its node needs: nothing is pruned.",
             Self::Superseded { .. } => {
                 "Another server was promoted: a standby while this node went on, or a copy of this cluster. There are \
                  two primaries, or this one is the old one."
@@ -497,6 +533,15 @@ impl Problem {
             Self::HeadConflict { .. } => {
                 "Find out which server is the right one before anything else; walkeep verify -D compares, walkeep \
                  set-aside takes a stored file away."
+            }
+            Self::TwoPrimaries { .. } => {
+                "Find out which server is the right one, and keep the other from archiving here."
+            }
+            Self::StaleClaim { .. } => {
+                "Run walkeep claim there from cron; if the node is gone, walkeep claim remove lets go of it."
+            }
+            Self::UnreadableClaim { .. } => {
+                "Remove it with walkeep claim remove, and record it again with walkeep claim on its node."
             }
             Self::Superseded { .. } => {
                 "Find out which server is the right one. The old one is drained, then rewound or rebuilt; a copy gets a \

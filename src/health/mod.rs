@@ -18,9 +18,9 @@ pub use assess::{Policy, assess, assess_archive};
 pub use command::{program_of, repository_of};
 pub use environment::{EnvironmentFacts, Owner, RoundTripFacts, inspect_environment};
 pub use facts::{
-    ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClusterFacts, ConfigFault, EndFacts, Facts,
-    Head, HeadInRepository, Pace, RepositoryFacts, RepositoryState, RunState, SlotFacts, SlotLoss, Source,
-    Unknown,
+    ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClaimFacts, ClusterFacts, ConfigFault,
+    EndFacts, Facts, Head, HeadInRepository, Pace, RepositoryFacts, RepositoryState, RunState, SlotFacts,
+    SlotLoss, Source, Unknown,
 };
 pub use finding::{Finding, Problem};
 pub use flaw::Flaw;

@@ -65,6 +65,7 @@ fn healthy() -> Facts {
             unqueued: Vec::new(),
             head: HeadInRepository::Absent,
             end: None,
+            claims: Ok(Vec::new()),
         })),
         slots: Ok(Vec::new()),
     }
@@ -105,6 +106,37 @@ fn finds(change: impl FnOnce(&mut Facts), expected: &[(&'static str, Verdict)]) 
     let mut facts = healthy();
     change(&mut facts);
     assert_eq!(found(&facts, &POLICY), expected);
+}
+
+fn claim(node: &str, primary_since: Option<u64>, observed_at: u64) -> ClaimFacts {
+    ClaimFacts {
+        node: node.to_owned(),
+        key: format!("{node}-0123456789ab"),
+        primary_since: primary_since.map(at),
+        observed_at: at(observed_at),
+        age: Duration::from_secs(NOW.saturating_sub(observed_at)),
+        is_stale: false,
+    }
+}
+
+#[test]
+fn two_primaries_at_once_close_the_gate_and_a_failover_does_not() {
+    let of =
+        |claims: [ClaimFacts; 2]| move |facts: &mut Facts| repository(facts).claims = Ok(claims.to_vec());
+    let closed = &[("two_primaries", Verdict::Critical)];
+    finds(of([claim("a", Some(1000), 9000), claim("b", Some(5000), 8000)]), closed);
+    finds(of([claim("b", Some(5000), 8000), claim("a", Some(1000), 9000)]), closed);
+    finds(of([claim("old", Some(1000), 4000), claim("new", Some(5000), 9000)]), &[]);
+    finds(of([claim("old", Some(1000), 5060), claim("new", Some(5000), 9000)]), &[]);
+    finds(of([claim("primary", Some(1000), 9000), claim("standby", None, 9000)]), &[]);
+    let gone = ClaimFacts { is_stale: true, ..claim("gone", Some(1000), 9000) };
+    finds(of([gone, claim("b", Some(5000), 8000)]), &[("stale_claim", Verdict::Warning)]);
+}
+
+#[test]
+fn a_claim_that_cannot_be_read_is_told_and_does_not_close_the_gate() {
+    let unreadable = |facts: &mut Facts| repository(facts).claims = Err(Unknown("it is damaged".to_owned()));
+    finds(unreadable, &[("unreadable_claim", Verdict::Warning)]);
 }
 
 #[test]

@@ -148,6 +148,8 @@ fn details(problem: &Problem) -> Value {
         Problem::LowSpace { free_bytes, .. } | Problem::TooSmallForBacklog { free_bytes, .. } => {
             json!({"free_bytes": free_bytes})
         }
+        Problem::StaleClaim { key, for_so_long } => json!({"claim": key, "seconds": for_so_long.as_secs()}),
+        Problem::TwoPrimaries { one, other } => json!({"claims": [one, other]}),
         Problem::InactiveSlot { name, held_bytes } => json!({"slot": name, "held_bytes": held_bytes}),
         Problem::LostSlot { name, .. } | Problem::UnreadableSlot { name, .. } => json!({"slot": name}),
         _ => json!({}),

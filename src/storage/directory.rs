@@ -92,6 +92,21 @@ impl DirectoryStore {
         Ok(())
     }
 
+    /// Opens a lock, and only where its folder is missing makes that first.
+    fn in_folder<T>(
+        &self,
+        key: &Key,
+        open: impl Fn(&Path, Modes) -> Result<T, PathError>,
+    ) -> Result<T, StoreError> {
+        let modes = self.modes()?;
+        match open(&self.path(key), modes) {
+            Err(error) if error.io().kind() == io::ErrorKind::NotFound => {
+                Ok(open(&self.path_in_folder(key)?, modes)?)
+            }
+            other => Ok(other?),
+        }
+    }
+
     /// The path of a key, below folders that exist.
     fn path_in_folder(&self, key: &Key) -> Result<PathBuf, StoreError> {
         let path = self.path(key);
@@ -272,7 +287,12 @@ impl Store for DirectoryStore {
     }
 
     fn lock(&self, key: &Key) -> Result<Box<dyn StoreLock>, StoreError> {
-        Ok(Box::new(fsx::lock_exclusive(&self.path(key), self.modes()?)?))
+        Ok(Box::new(self.in_folder(key, fsx::lock_exclusive)?))
+    }
+
+    fn try_lock(&self, key: &Key) -> Result<Option<Box<dyn StoreLock>>, StoreError> {
+        let guard = self.in_folder(key, fsx::try_lock_exclusive)?;
+        Ok(guard.map(|guard| Box::new(guard) as Box<dyn StoreLock>))
     }
 
     fn check_writable(&self) -> Result<(), StoreError> {

@@ -213,11 +213,17 @@ pub trait Store: Send + Sync {
     /// When it is not there or stays.
     fn remove(&self, key: &Key) -> Result<(), StoreError>;
 
-    /// Waits for the lock of this name.
+    /// Waits for the lock of this name, in a folder that is made where it is not there.
     ///
     /// # Errors
     /// When it cannot be had.
     fn lock(&self, key: &Key) -> Result<Box<dyn StoreLock>, StoreError>;
+
+    /// Takes the lock of this name unless somebody holds it: then `None`.
+    ///
+    /// # Errors
+    /// When the lock cannot be had, or nobody can tell.
+    fn try_lock(&self, key: &Key) -> Result<Option<Box<dyn StoreLock>>, StoreError>;
 
     /// Whether this user may store in it, as far as that can be told without writing.
     ///

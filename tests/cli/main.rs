@@ -14,9 +14,11 @@ mod support;
 
 mod adoption;
 mod archive;
+mod claim;
 mod doctor;
 mod drain;
 mod gate;
+mod hold;
 mod race;
 mod restore;
 mod set_aside;

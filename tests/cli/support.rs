@@ -428,11 +428,14 @@ impl Scene {
         fs::read(self.path("data/pg_wal/RECOVERYXLOG")).ok()
     }
 
-    /// The names in a directory and below it, sorted; directories end in a slash. Stamps are advisory and left out.
+    /// The names in a directory and below it, sorted; directories end in a slash. Stamps are advisory, and claims are of
+    /// the time: both are left out.
     pub fn listing(&self, below: &str) -> Vec<String> {
         let mut names = Vec::new();
         list(&self.path(below), "", &mut names);
-        names.retain(|name| !name.starts_with(".walkeep/stamps/"));
+        names.retain(|name| {
+            ![".walkeep/stamps/", ".walkeep/claims/"].iter().any(|folder| name.starts_with(folder))
+        });
         names.sort();
         names
     }

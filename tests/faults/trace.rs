@@ -37,6 +37,8 @@ const MAIN_BEGINS: &str = "sigaltstack";
 pub enum Fault {
     Error(&'static str),
     Kill,
+    /// It begins so many seconds later.
+    Delay(u32),
 }
 
 pub const FAULTS: [Fault; 4] =
@@ -89,6 +91,7 @@ pub fn run_with(command: &Command, injection: &Injection) -> Ended {
     let what = match fault {
         Fault::Error(errno) => format!("error={errno}"),
         Fault::Kill => "signal=KILL".to_owned(),
+        Fault::Delay(seconds) => format!("delay_enter={seconds}s"),
     };
     let inject = format!("inject={call}:{what}:when={nth}");
     let traced = format!("trace={call}");

@@ -33,6 +33,7 @@ mod support;
 
 mod archiving;
 mod broken_repository;
+mod claim;
 mod drain;
 mod environment;
 mod incidents;

@@ -32,6 +32,12 @@ impl<'a> Repository<'a> {
         Repository { scratch, path }
     }
 
+    /// Runs `walkeep claim` for a data directory.
+    pub fn claim(&self, data: &Path) {
+        let mut command = self.scratch.command(self.scratch.walkeep());
+        must_succeed(command.arg("claim").arg("--repo").arg(&self.path).arg("-D").arg(data));
+    }
+
     /// The archive_command that fills it; `wal_path` is `%p` or what stands for it.
     pub fn archive_command(&self, wal_path: &str) -> String {
         format!("{} archive {wal_path} --repo {}", self.scratch.walkeep().display(), self.path.display())

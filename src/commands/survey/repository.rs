@@ -1,12 +1,15 @@
 use std::collections::HashSet;
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::super::source::SourceFile;
 use super::line::Line;
 use super::{SurveyRequest, reason};
 use crate::cluster::{Backlog, Cluster, ControlFile};
-use crate::health::{BacklogFacts, EndFacts, HeadInRepository, RepositoryFacts, RepositoryState, Unknown};
-use crate::repository::{Expected, Identity, Offer, Packing, Repository, RepositoryError};
+use crate::health::{
+    BacklogFacts, ClaimFacts, EndFacts, HeadInRepository, RepositoryFacts, RepositoryState, Unknown,
+};
+use crate::repository::{Claim, Expected, Identity, NodeRole, Offer, Packing, Repository, RepositoryError};
 use crate::storage::Store;
 use crate::wal::{
     Coverage, Lsn, SegmentName, SegmentNumber, SegmentRange, SegmentSize, Timeline, TimelineHistory,
@@ -66,14 +69,14 @@ pub(super) fn without_cluster(store: &dyn Store, unknown: &Unknown) -> Repositor
 }
 
 /// What can be said of a repository by itself, where no data directory was named.
-pub(in crate::commands) fn alone(store: &dyn Store) -> RepositoryState {
-    match facts_alone(store) {
+pub(in crate::commands) fn alone(store: &dyn Store, now: SystemTime) -> RepositoryState {
+    match facts_alone(store, now) {
         Ok(facts) => RepositoryState::Usable(Box::new(facts)),
         Err(error) => RepositoryState::Unusable { location: store.location(), reason: reason(&error) },
     }
 }
 
-fn facts_alone(store: &dyn Store) -> Result<RepositoryFacts, RepositoryError> {
+fn facts_alone(store: &dyn Store, now: SystemTime) -> Result<RepositoryFacts, RepositoryError> {
     let repository = Repository::open(store)?;
     let mut facts = RepositoryFacts {
         location: repository.location(),
@@ -88,6 +91,7 @@ fn facts_alone(store: &dyn Store) -> Result<RepositoryFacts, RepositoryError> {
         unqueued: Vec::new(),
         head: HeadInRepository::Absent,
         end: None,
+        claims: claims(&repository, now),
     };
     let Some(identity) = repository.identity() else { return Ok(facts) };
     let (names, size) = (repository.names()?, identity.segment_size);
@@ -163,6 +167,7 @@ fn facts(
         unqueued: from_start(&|start| if seen.archives { unqueued(names, start, seen) } else { Vec::new() }),
         head: head(request, repository, names, seen),
         end: request.is_final.then(|| before_end(seen, &archive)),
+        claims: claims(repository, request.now),
     })
 }
 
@@ -171,6 +176,24 @@ fn still_to_come(backlog: &Backlog, size: SegmentSize) -> Vec<SegmentRange> {
     let orphans: HashSet<WalFileName> = backlog.orphans.iter().copied().collect();
     let there = backlog.pending.iter().copied().filter(|name| !orphans.contains(name));
     ranges(there.filter_map(whole_segment), size)
+}
+
+/// What the nodes have claimed.
+fn claims(repository: &Repository<'_>, now: SystemTime) -> Result<Vec<ClaimFacts>, Unknown> {
+    let claims = repository.claims().map_err(|error| Unknown(reason(&error)))?;
+    Ok(claims.iter().map(|claim| claim_facts(claim, now)).collect())
+}
+
+fn claim_facts(claim: &Claim, now: SystemTime) -> ClaimFacts {
+    let is_primary = claim.role == NodeRole::Primary;
+    ClaimFacts {
+        node: claim.node.clone(),
+        key: claim.key().to_string(),
+        primary_since: is_primary.then_some(claim.role_since),
+        observed_at: claim.observed_at,
+        age: claim.age(now),
+        is_stale: claim.is_stale(now),
+    }
 }
 
 fn whole_segment(name: WalFileName) -> Option<SegmentName> {
