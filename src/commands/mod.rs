@@ -2,6 +2,7 @@
 //! codes, no clock and no environment: what a verb needs to know comes in as its request.
 
 mod archive;
+mod archivecleanup;
 mod drain;
 mod gate;
 mod hint;
@@ -15,6 +16,9 @@ mod survey;
 mod verify;
 
 pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
+pub use archivecleanup::{
+    CleanupError, CleanupRequest, CleanupStep, Live, OldestKept, Selection, archivecleanup,
+};
 pub use drain::{
     Acknowledged, DrainError, DrainReport, DrainRequest, DrainTally, FileFailure, FileRange, Owner, drain,
 };

@@ -16,6 +16,6 @@ pub use durable::{
 };
 pub use error::{AtPath, PathError};
 pub use lock::{LockGuard, lock_exclusive};
-pub use names::{NameKind, for_each_name};
+pub use names::{Folder, NameKind, for_each_name};
 pub use owner::{foreign_owner, is_superuser};
 pub use space::{free_bytes, is_same_file_system};

@@ -1,5 +1,6 @@
 //! Reports and failures as text for people and as JSON for machines. Decides nothing.
 
+mod archivecleanup;
 mod colour;
 mod drain;
 mod failure;
@@ -11,6 +12,7 @@ mod set_aside;
 mod time;
 mod verify;
 
+pub use archivecleanup::{CleanupMessages, CleanupUsage};
 pub use colour::Colour;
 pub use drain::{drain_json, drain_text};
 pub use failure::{Failure, LogFormat};

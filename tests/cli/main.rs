@@ -15,6 +15,7 @@ mod verify;
 
 mod adoption;
 mod archive;
+mod archivecleanup;
 mod drain;
 mod gate;
 mod race;
