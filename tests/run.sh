@@ -16,6 +16,13 @@ SERVERS='
 12.22.0-beta.15 09e329491684bd4780ff5687b28dc3509343c5e4fe7c00579ea5218a06ae0168
 18.4.0-beta.17 795d587bb466423385db256dc81e61f2ee40c9e10efde21e881f3e997dd1bdb2
 '
+# pg_archivecleanup of PostgreSQL 17 and the C library that it was made for: packages of Debian 13, from the mirror that
+# this machine's apt uses. One line a package: path in the mirror, SHA-256. When Debian replaces one, its successor
+# does as well: put its line here.
+ARCHIVECLEANUP_17='
+pool/main/p/postgresql-17/postgresql-17_17.11-0+deb13u1_amd64.deb d2ce1ddffafa783f9acda4c92c86fc21e8288bff3782d739294f14fa797d7886
+pool/main/g/glibc/libc6_2.41-12+deb13u4_amd64.deb 967aa62605721081c3eb2a17650611a792aa802d76a6511d1840242623d204c9
+'
 MINIMUM_RUST=95 # 1.95
 
 cd "$(dirname "$0")/.."
@@ -103,6 +110,40 @@ fetch_server() {
     scratch=
 }
 
+# debian_mirror: where this machine's apt finds Debian itself.
+debian_mirror() {
+    # shellcheck disable=SC2016 # apt's own variables
+    apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Created-By: Packages' | grep '/debian/$' | head -n 1
+}
+
+# The program runs under its own dynamic linker, so that Debian 12 does as well; nothing of it is installed.
+fetch_archivecleanup_17() {
+    home=$cache/pg_archivecleanup-17
+    [ ! -x "$home/pg_archivecleanup" ] || return 0
+    say "fetching pg_archivecleanup of PostgreSQL 17"
+    mirror=$(debian_mirror)
+    [ -n "$mirror" ] || die "apt here knows no mirror of Debian, which pg_archivecleanup of PostgreSQL 17 comes from"
+    scratch=$(mktemp -d "$cache/.fetch-XXXXXX")
+    (
+        cd "$scratch"
+        mkdir tree home
+        while read -r path digest; do
+            [ -n "$path" ] || continue
+            /usr/lib/apt/apt-helper -qq -o APT::Sandbox::User=root download-file "$mirror$path" package.deb "SHA256:$digest" >&2
+            dpkg-deb -x package.deb tree
+            rm package.deb
+        done <<PACKAGES
+$ARCHIVECLEANUP_17
+PACKAGES
+        cp tree/usr/lib/postgresql/17/bin/pg_archivecleanup home/
+        cp tree/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 tree/usr/lib/x86_64-linux-gnu/libc.so.6 home/
+        chmod 755 home home/*
+    ) || die "cannot fetch pg_archivecleanup of PostgreSQL 17"
+    mv -T "$scratch/home" "$home" 2>/dev/null || [ -x "$home/pg_archivecleanup" ] || die "cannot move it to $home"
+    rm -rf "$scratch"
+    scratch=
+}
+
 check_rust() {
     command -v cargo >/dev/null 2>&1 || PATH=$HOME/.cargo/bin:$PATH
     command -v cargo >/dev/null 2>&1 || die "Rust is missing: install Rust 1.$MINIMUM_RUST or newer with cargo, rustfmt and clippy"
@@ -148,4 +189,5 @@ while read -r version digest; do
 done <<LIST
 $SERVERS
 LIST
+fetch_archivecleanup_17
 [ -n "$only_setup" ] || run_all

@@ -7,7 +7,9 @@ mod claim;
 mod deadline;
 mod doctor;
 mod drain;
+mod dropin;
 mod gate;
+mod getopt;
 mod hold;
 mod init;
 mod inspect;
@@ -40,6 +42,9 @@ const USAGE: u8 = 2;
 #[must_use]
 pub fn main() -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
+    if let Some(program) = dropin::called_as(&typed) {
+        return ExitCode::from(dropin::run(&program, &typed));
+    }
     let code = match Arguments::try_parse_from(&typed) {
         Ok(arguments) => run(&arguments),
         Err(error) => not_understood(&typed, &error),

@@ -31,7 +31,8 @@ impl Status {
 }
 
 impl ArchiveStatus {
-    pub(super) const DIRECTORY_NAME: &str = "archive_status";
+    /// What the directory of status files is called in every WAL directory.
+    pub const DIRECTORY_NAME: &str = "archive_status";
 
     pub(super) const fn new(directory: PathBuf) -> Self {
         Self { directory }

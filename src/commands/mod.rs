@@ -2,6 +2,7 @@
 //! codes, no clock and no environment: what a verb needs to know comes in as its request.
 
 mod archive;
+mod archivecleanup;
 mod claim;
 mod doctor;
 mod drain;
@@ -19,6 +20,9 @@ mod survey;
 mod verify;
 
 pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
+pub use archivecleanup::{
+    CleanupError, CleanupRequest, CleanupStep, Live, OldestKept, Selection, archivecleanup,
+};
 pub use claim::{
     Begins, ClaimError, ClaimListReport, ClaimRemoveRequest, ClaimRequest, Refreshed, claim, claim_list,
     claim_remove, observe, refresh_claim,

@@ -17,7 +17,7 @@ pub use durable::{
 };
 pub use error::{AtPath, PathError};
 pub use lock::{LockGuard, lock_exclusive, try_lock_exclusive};
-pub use names::{NameKind, for_each_name};
+pub use names::{Folder, NameKind, for_each_name};
 pub use owner::{Ownership, foreign_owner, is_superuser, ownership};
 pub use probe::{RoundTrip, round_trip};
 pub use space::{free_bytes, is_same_file_system};

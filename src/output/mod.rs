@@ -1,5 +1,6 @@
 //! Reports and failures as text for people and as JSON for machines. Decides nothing.
 
+mod archivecleanup;
 mod claim;
 mod colour;
 mod doctor;
@@ -16,6 +17,7 @@ mod status;
 mod time;
 mod verify;
 
+pub use archivecleanup::{CleanupMessages, CleanupUsage};
 pub use claim::{
     claim_json, claim_list_json, claim_list_text, claim_removed_json, claim_removed_text, claim_text,
 };

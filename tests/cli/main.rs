@@ -14,6 +14,7 @@ mod support;
 
 mod adoption;
 mod archive;
+mod archivecleanup;
 mod claim;
 mod doctor;
 mod drain;
