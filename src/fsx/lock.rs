@@ -17,7 +17,26 @@ pub struct LockGuard {
 /// # Errors
 /// When the file cannot be made, opened or locked.
 pub fn lock_exclusive(path: &Path, modes: Modes) -> Result<LockGuard, PathError> {
-    let file = OpenOptions::new()
+    let file = open(path, modes)?;
+    fs2::FileExt::lock_exclusive(&file).at("lock", path)?;
+    Ok(LockGuard { _file: file })
+}
+
+/// Takes the lock on a file, which is made where it does not exist, unless somebody holds it: then `None`.
+///
+/// # Errors
+/// When the file cannot be made, opened or locked.
+pub fn try_lock_exclusive(path: &Path, modes: Modes) -> Result<Option<LockGuard>, PathError> {
+    let file = open(path, modes)?;
+    match fs2::FileExt::try_lock_exclusive(&file) {
+        Ok(()) => Ok(Some(LockGuard { _file: file })),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(PathError::new("lock", path, error)),
+    }
+}
+
+fn open(path: &Path, modes: Modes) -> Result<File, PathError> {
+    OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
@@ -25,9 +44,7 @@ pub fn lock_exclusive(path: &Path, modes: Modes) -> Result<LockGuard, PathError>
         .mode(modes.file())
         .custom_flags(no_follow())
         .open(path)
-        .at("open the lock file", path)?;
-    fs2::FileExt::lock_exclusive(&file).at("lock", path)?;
-    Ok(LockGuard { _file: file })
+        .at("open the lock file", path)
 }
 
 /// Takes the lock where nobody holds it.

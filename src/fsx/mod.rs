@@ -15,7 +15,7 @@ pub use durable::{
     replace_state, sweep, sync_dir, write_advisory,
 };
 pub use error::{AtPath, PathError};
-pub use lock::{LockGuard, lock_exclusive};
+pub use lock::{LockGuard, lock_exclusive, try_lock_exclusive};
 pub use names::{NameKind, for_each_name};
 pub use owner::{foreign_owner, is_superuser};
 pub use space::{free_bytes, is_same_file_system};

@@ -114,6 +114,8 @@ fn keeps_the_contract(store: &dyn Store) {
     listing_tells_objects_from_folders(store);
     confirmation_and_removal_need_the_object(store);
     drop(store.lock(&key(".walkeep/publish.lock")).unwrap());
+    drop(store.try_lock(&key(".walkeep/claims/a.lock")).unwrap().expect("nobody holds it"));
+    drop(store.lock(&key(".walkeep/holds/a.lock")).unwrap());
     assert!(store.free_bytes().unwrap() > 0);
 }
 

@@ -9,7 +9,7 @@ use rustix::fs::OFlags;
 use walkdir::WalkDir;
 
 use super::{Key, Listed, ObjectStat, OpenObject, Published, StagedObject, Store, StoreError, StoreLock};
-use crate::fsx::{self, AtPath, LockGuard, Modes, PathError, Staged};
+use crate::fsx::{self, AtPath, LockGuard, Modes, NameKind, PathError, Staged};
 
 /// A store in a directory: keys are paths below it, staging is `.walkeep/staging`.
 #[derive(Debug)]
@@ -69,6 +69,21 @@ impl DirectoryStore {
             inode: metadata.ino(),
             changed_ns: i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()),
         })
+    }
+
+    /// Opens a lock, and only where its folder is missing makes that first.
+    fn in_folder<T>(
+        &self,
+        key: &Key,
+        open: impl Fn(&Path, Modes) -> Result<T, PathError>,
+    ) -> Result<T, StoreError> {
+        let modes = self.modes()?;
+        match open(&self.path(key), modes) {
+            Err(error) if error.io().kind() == io::ErrorKind::NotFound => {
+                Ok(open(&self.path_in_folder(key)?, modes)?)
+            }
+            other => Ok(other?),
+        }
     }
 
     /// The path of a key, below folders that exist.
@@ -221,6 +236,15 @@ impl Store for DirectoryStore {
         Ok(listed)
     }
 
+    fn for_each_listed(&self, folder: &str, see: &mut dyn FnMut(&str, bool)) -> Result<(), StoreError> {
+        let dir = self.root.join(folder);
+        let shown = |name: &[u8], kind| see(&String::from_utf8_lossy(name), kind == NameKind::File);
+        match fsx::for_each_name(&dir, shown) {
+            Err(error) if error.io().kind() == io::ErrorKind::NotFound && !folder.is_empty() => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
     fn replace_state(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.path_in_folder(key)?;
         Ok(fsx::replace_state(&self.staging(), &path, bytes, self.modes()?)?)
@@ -240,7 +264,12 @@ impl Store for DirectoryStore {
     }
 
     fn lock(&self, key: &Key) -> Result<Box<dyn StoreLock>, StoreError> {
-        Ok(Box::new(fsx::lock_exclusive(&self.path(key), self.modes()?)?))
+        Ok(Box::new(self.in_folder(key, fsx::lock_exclusive)?))
+    }
+
+    fn try_lock(&self, key: &Key) -> Result<Option<Box<dyn StoreLock>>, StoreError> {
+        let guard = self.in_folder(key, fsx::try_lock_exclusive)?;
+        Ok(guard.map(|guard| Box::new(guard) as Box<dyn StoreLock>))
     }
 
     fn check_writable(&self) -> Result<(), StoreError> {

@@ -192,6 +192,10 @@ impl Store for MemoryStore {
         Ok(Box::new(NoLock))
     }
 
+    fn try_lock(&self, key: &Key) -> Result<Option<Box<dyn StoreLock>>, StoreError> {
+        self.lock(key).map(Some)
+    }
+
     fn check_writable(&self) -> Result<(), StoreError> {
         Ok(())
     }

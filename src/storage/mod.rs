@@ -178,6 +178,17 @@ pub trait Store: Send + Sync {
     /// When it cannot be listed; a folder that is not there lists as empty.
     fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError>;
 
+    /// Shows what lies in a folder, name by name, without keeping any: a million names cost no memory.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    fn for_each_listed(&self, folder: &str, see: &mut dyn FnMut(&str, bool)) -> Result<(), StoreError> {
+        for listed in self.list(folder)? {
+            see(&listed.name, listed.is_object);
+        }
+        Ok(())
+    }
+
     /// Replaces small state atomically and durably. Never for WAL.
     ///
     /// # Errors
@@ -202,11 +213,17 @@ pub trait Store: Send + Sync {
     /// When it is not there or stays.
     fn remove(&self, key: &Key) -> Result<(), StoreError>;
 
-    /// Waits for the lock of this name.
+    /// Waits for the lock of this name, in a folder that is made where it is not there.
     ///
     /// # Errors
     /// When it cannot be had.
     fn lock(&self, key: &Key) -> Result<Box<dyn StoreLock>, StoreError>;
+
+    /// Takes the lock of this name unless somebody holds it: then `None`.
+    ///
+    /// # Errors
+    /// When the lock cannot be had, or nobody can tell.
+    fn try_lock(&self, key: &Key) -> Result<Option<Box<dyn StoreLock>>, StoreError>;
 
     /// Whether this user may store in it, as far as that can be told without writing.
     ///
