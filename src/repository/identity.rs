@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::state_key;
 use super::{Origin, RepositoryError};
-use crate::storage::{Key, Published, Store, read_small};
+use crate::storage::{Key, MOST_SMALL_BYTES, Published, Store, read_small};
 use crate::wal::{SegmentSize, SystemIdentifier};
 
 /// In which form a repository keeps segments. Small text files are always plain.
@@ -127,4 +127,19 @@ pub(super) fn publish_json<T: Serialize>(
     let published = staged.publish(key)?;
     store.settle(key)?;
     Ok(published)
+}
+
+/// Replaces a state file, durably; never by more than can be read again.
+pub(super) fn replace_json<T: Serialize>(
+    store: &dyn Store,
+    key: &Key,
+    value: &T,
+) -> Result<(), RepositoryError> {
+    let failed = |error: std::io::Error| RepositoryError::writing(store, key, error);
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| failed(error.into()))?;
+    bytes.push(b'\n');
+    if bytes.len() as u64 > MOST_SMALL_BYTES {
+        return Err(failed(std::io::ErrorKind::FileTooLarge.into()));
+    }
+    Ok(store.replace_state(key, &bytes)?)
 }

@@ -1,12 +1,16 @@
 //! WAL files in a store: put without ever replacing, fetched only when proven. `docs/repository-format.md`
 //! describes the names and bytes. Knows no cluster's files.
 
+mod calendar;
+mod claims;
 mod conflict;
 mod digest;
 mod envelope;
 mod error;
 mod fetch;
+mod holds;
 mod identity;
+mod in_json;
 mod inventory;
 mod known_gaps;
 mod layout;
@@ -17,11 +21,16 @@ mod verified;
 use std::path::Path;
 use std::time::SystemTime;
 
+pub use claims::{
+    Claim, ClaimKey, ClaimedSlot, DepartedSlot, KnownCheckpoint, NodeRole, Observation, SlotDirectory,
+    SlotLife, Turn,
+};
 pub use conflict::{Conflict, StoredCopy};
 pub use digest::{Digest, for_each_hashed};
 pub use envelope::{Decoded, Envelope, Packing, decode};
 pub use error::RepositoryError;
 pub use fetch::{Expected, Fetched, Proven, header_agrees};
+pub use holds::{Hold, HoldName};
 pub use identity::{Charter, Identity, StoredForm};
 pub use inventory::Inventory;
 pub use known_gaps::KnownGap;
