@@ -18,10 +18,7 @@ const MAY_IMPORT: [(&str, &[&str]); 11] = [
     ("repository", &["wal", "fsx", "storage"]),
     ("commands", &["wal", "fsx", "wake", "cluster", "storage", "health", "retention", "repository"]),
     ("output", &["wal", "health", "retention", "commands"]),
-    (
-        "cli",
-        &["wal", "fsx", "cluster", "storage", "health", "retention", "repository", "commands", "output"],
-    ),
+    ("cli", &["wal", "fsx", "cluster", "storage", "health", "retention", "repository", "commands", "output"]),
 ];
 
 /// Texts that stand in the source of these modules only.

@@ -9,6 +9,7 @@ mod gate;
 mod init;
 mod inspect;
 mod now;
+mod prune;
 mod restore;
 mod set_aside;
 mod settings;
@@ -44,14 +45,17 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> u8 {
-    let settings = match Settings::resolve(&arguments.common) {
+    let several = matches!(arguments.verb, Verb::Prune(_));
+    let settings = match Settings::resolve(&arguments.common, several) {
         Ok(settings) => settings,
         Err(error) => {
             let format = arguments.common.log_format.map_or(LogFormat::Text, Into::into);
             let failure = Failure::new("cannot resolve the settings".to_owned(), &error, error.hint());
             Stderr::new(format, false, 0).error(&failure);
             return match &arguments.verb {
-                Verb::Restore(_) => restore::usage_code(arguments.common.pgdata.as_deref()),
+                Verb::Restore(_) => {
+                    restore::usage_code(arguments.common.pgdata.first().map(PathBuf::as_path))
+                }
                 Verb::Gate(_) => gate::UNKNOWN,
                 _ => USAGE,
             };
@@ -74,6 +78,7 @@ fn run(arguments: &Arguments) -> u8 {
         Verb::Restore(args) => restore::run(args, &settings, err),
         Verb::Gate(args) => gate::run(args, &settings, err),
         Verb::Drain(args) => drain::run(args, &settings, err),
+        Verb::Prune(args) => prune::run(args, &settings, err),
         Verb::SetAside(args) => set_aside::run(args, &settings, err),
         Verb::Inspect(args) => inspect::run(args, &settings, err),
         Verb::Verify(args) => verify::run(args, &settings, err),

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::fsx::PathError;
-use crate::wal::{SegmentName, SegmentSize, Timeline, WalFileName};
+use crate::wal::{BackupLabel, ParseError, SegmentName, SegmentSize, Timeline, WalFileName};
 use fields::Fields;
 
 pub use archive_status::{ArchiveStatus, Status};
@@ -63,6 +63,14 @@ pub enum ClusterError {
         path: PathBuf,
         /// What was found in it.
         source: ControlFileError,
+    },
+    /// The backup label makes no sense: nobody knows where the base backup begins.
+    #[error("cannot read '{}'", path.display())]
+    BackupLabel {
+        /// The label.
+        path: PathBuf,
+        /// What was found in it.
+        source: ParseError,
     },
     /// The system refuses.
     #[error("cannot read '{}'", path.display())]
@@ -164,6 +172,20 @@ impl Cluster {
     /// also be made a standby by how it is started, which leaves no trace here.
     pub fn recovery(&self) -> Result<Recovery, ClusterError> {
         recovery::of(&self.data_directory, self.dialect.recovery)
+    }
+
+    /// What a base backup needs that runs (an exclusive one, up to 14), or that was restored here and was not
+    /// started yet; `None` where there is neither.
+    pub fn backup_label(&self) -> Result<Option<BackupLabel>, ClusterError> {
+        let path = self.data_directory.join("backup_label");
+        match read_at_most(&path, MOST_TEXT_BYTES) {
+            Ok(bytes) => match BackupLabel::parse(&bytes) {
+                Ok(label) => Ok(Some(label)),
+                Err(source) => Err(ClusterError::BackupLabel { path, source }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(ClusterError::Unreadable { path, source }),
+        }
     }
 
     /// The status files of the cluster's WAL.

@@ -7,6 +7,7 @@ mod gate;
 mod init;
 mod inspect;
 mod progress;
+mod prune;
 mod set_aside;
 mod time;
 mod verify;
@@ -21,6 +22,7 @@ pub use gate::{
 pub use init::{init_json, init_text};
 pub use inspect::{inspect_json, inspect_text};
 pub use progress::ProgressDisplay;
+pub use prune::{prune_json, prune_text};
 pub use set_aside::{set_aside_json, set_aside_text};
 pub use time::show_time;
 pub use verify::{verify_json, verify_text};

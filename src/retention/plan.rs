@@ -137,8 +137,7 @@ impl Plan {
     /// Judges every file by the rule. `items` come sorted, files before digests, as an inventory has them.
     #[must_use]
     pub fn of(rule: Rule, items: impl IntoIterator<Item = Item>) -> Self {
-        let judged: Vec<(Item, Judgement)> =
-            items.into_iter().map(|item| (item, rule.judge(item))).collect();
+        let judged: Vec<(Item, Judgement)> = items.into_iter().map(|item| (item, rule.judge(item))).collect();
         let mut plan = Self { rule, judged };
         plan.tell_orphans();
         plan

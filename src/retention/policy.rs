@@ -202,10 +202,8 @@ fn days_pins(days: u64, holdings: &Holdings, at: SystemTime) -> Vec<Pin> {
     let is_within = |time: SystemTime| begins_at.is_none_or(|begins_at| time >= begins_at);
     let within = holdings.measured.iter().filter(|one| is_within(one.modified));
     let first = within.map(|one| one.number).min();
-    let first = first.map(|number| Pin {
-        from: holdings.start_of(number),
-        why: PinReason::KeepDays { window },
-    });
+    let first =
+        first.map(|number| Pin { from: holdings.start_of(number), why: PinReason::KeepDays { window } });
     let before: Vec<&BaseBackup> =
         holdings.backups.iter().filter(|backup| !is_within(backup.stored_at)).collect();
     let backup = oldest_of_newest(1, &before).map(|backup| Pin {

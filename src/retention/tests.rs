@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 
 use super::*;
-use crate::wal::{Lineage, Lsn, SegmentName, SegmentNumber, SegmentSize, Timeline, TimelineHistory, WalFileName};
+use crate::wal::{
+    Lineage, Lsn, SegmentName, SegmentNumber, SegmentSize, Timeline, TimelineHistory, WalFileName,
+};
 
 fn timeline(number: u32) -> Timeline {
     Timeline::new(number).unwrap()
@@ -155,7 +157,11 @@ fn a_node_pins_its_redo_its_slots_and_what_a_backup_on_it_needs() {
     let with = |slot| NodeNeeds { slots: vec![slot], ..node(&[(1, 30)]) };
     assert_eq!(earliest(&with(slot(Some(start(12)))), &[], 1), (12, "slot"));
     let pins = with(slot(None)).pins(&Lineage::default(), timeline(1));
-    assert_eq!((pins[1].why.key(), pins[1].from), ("unreserved_slot", pins[0].from), "from the redo point on");
+    assert_eq!(
+        (pins[1].why.key(), pins[1].from),
+        ("unreserved_slot", pins[0].from),
+        "from the redo point on"
+    );
     let departed = Departed { name: "s".into(), restart_lsn: start(9) };
     let gone = NodeNeeds { departed: vec![departed], ..node(&[(1, 30)]) };
     assert_eq!(earliest(&gone, &[], 1), (9, "departed_slot"));

@@ -17,6 +17,7 @@ mod adoption;
 mod archive;
 mod drain;
 mod gate;
+mod prune;
 mod race;
 mod restore;
 mod set_aside;
