@@ -38,7 +38,7 @@ const USAGE: u8 = 2;
 pub fn main() -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
     let code = match Arguments::try_parse_from(&typed) {
-        Ok(arguments) => run(&arguments),
+        Ok(arguments) => run(&with_every_data_directory(arguments, &typed)),
         Err(error) => not_understood(&typed, &error),
     };
     ExitCode::from(code)
@@ -83,6 +83,23 @@ fn run(arguments: &Arguments) -> u8 {
         Verb::Inspect(args) => inspect::run(args, &settings, err),
         Verb::Verify(args) => verify::run(args, &settings, err),
     }
+}
+
+/// Of a flag that stands before the verb and behind it clap keeps what stands behind. `prune` must not lose a
+/// data directory so: what the node needs would go.
+fn with_every_data_directory(mut arguments: Arguments, typed: &[OsString]) -> Arguments {
+    if !matches!(arguments.verb, Verb::Prune(_)) {
+        return arguments;
+    }
+    // The shortest beginning that makes sense ends with the verb.
+    let heads = (2..=typed.len()).filter_map(|end| typed.get(..end).zip(typed.get(end - 1..)));
+    let mut parsed = heads.filter_map(|(head, tail)| Some((Arguments::try_parse_from(head).ok()?, tail)));
+    if let (Some((before, tail)), Some(program)) = (parsed.next(), typed.first())
+        && let Ok(behind) = Arguments::try_parse_from([program].into_iter().chain(tail))
+    {
+        arguments.common.pgdata = [before.common.pgdata, behind.common.pgdata].concat();
+    }
+    arguments
 }
 
 /// Help and version are answers; anything else is a usage error, which for `restore` must not reach the server

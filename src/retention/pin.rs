@@ -210,8 +210,9 @@ impl fmt::Display for PinReason {
 }
 
 /// A text that came from a file: nothing in it reaches a terminal unescaped.
-fn shown(text: &str) -> impl fmt::Display {
-    text.escape_debug()
+fn shown(text: &str) -> String {
+    let safe = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
+    text.chars().map(safe).collect()
 }
 
 fn days(window: Duration) -> String {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use walkeep::repository::{
-    ClaimedSlot, Hold, KnownCheckpoint, NodeRole, Observation, Origin, Repository, SlotDirectory, SlotLife, Turn,
+    ClaimedSlot, Hold, KnownCheckpoint, NodeRole, Observation, Repository, SlotDirectory, SlotLife, Turn,
 };
 use walkeep::storage::DirectoryStore;
 use walkeep::wal::{Lsn, SystemIdentifier, Timeline};
@@ -108,15 +108,6 @@ fn pinned(scene: &Scene, args: &[&str]) -> (u64, String) {
     (left[0], report["pins"][0]["reason"].as_str().unwrap().to_owned())
 }
 
-fn origin(node: &str) -> Origin {
-    Origin {
-        node: node.into(),
-        machine_id: "elsewhere".into(),
-        now: SystemTime::now(),
-        now_text: "2026-01-02T03:04:05Z".into(),
-    }
-}
-
 fn with_repository<T>(scene: &Scene, act: impl FnOnce(&Repository<'_>) -> T) -> T {
     let store = DirectoryStore::new(scene.path("repo"));
     act(&Repository::open(&store).unwrap())
@@ -187,6 +178,7 @@ fn without_a_policy_nothing_goes_and_it_says_why() {
 fn what_lies_before_the_horizon_goes_with_its_digests_and_nothing_else() {
     let scene = archive();
     scene.write("repo/00000002.history", "1\t0/3C00000\tno recovery target specified\n");
+    scene.write("data/global/pg_control", control(2, LAST));
     scene.write("repo/README", "not ours");
     let report = prune(&scene, &["--keep-segments", "10"]);
     report.prints(&[
@@ -354,11 +346,10 @@ fn several_data_directories_are_all_asked() {
     scene.write("data/global/pg_control", control(1, 50));
     let standby = scene.shown("standby");
     assert_eq!(pinned(&scene, &["-D", ".", "-D", &standby]).0, 16);
-    // The same, said before the verb, or half of it.
+    // Before and behind the verb.
     for args in [["-D", &standby, "prune", "-D", "."], ["-D", ".", "prune", "-D", &standby]] {
         let outcome = scene.call(&args).args(&["--keep-segments", "1"]).run();
-        let is_refused = outcome.code == Some(2);
-        assert!(is_refused || numbers(&scene)[0] == 16, "{outcome:#?}");
+        outcome.prints(&["0 files are removed", "of '", "standby'"]);
     }
     assert_eq!(pinned(&scene, &["-D", "."]).0, 50);
     scene
@@ -531,8 +522,6 @@ fn a_servers_own_directories_are_never_pruned() {
         prune(&scene, &["--keep-segments", "1", "--repo", &repo]).refused(1, &[what]);
         assert!(scene.path(place).join(name_of(1, 1)).exists());
     }
-    // By another way, and without its status files.
-    fs::remove_dir(scene.path("data/pg_wal/archive_status")).unwrap();
     symlink(scene.path("data/pg_wal"), scene.path("link")).unwrap();
     let repo = scene.shown("link");
     prune(&scene, &["--keep-segments", "1", "--repo", &repo]).refused(1, &["a live WAL directory"]);
@@ -567,7 +556,7 @@ fn both_forms_of_a_file_go_together_and_orphan_digests_before_the_horizon_with_t
         scene.remove(format!("repo/{}", name_of(1, number)));
     }
     let report = prune(&scene, &["--keep-segments", "10"]);
-    report.prints(&["50 files are removed", "digests     1 of files that are gone went"]);
+    report.prints(&["49 files are removed, 10 stay", "digests     1 of files that are gone went"]);
     let is_old = |name: &&String| name.as_str() < name_of(1, 50).as_str();
     assert_eq!(scene.stored().iter().filter(is_old).collect::<Vec<_>>(), [""; 0]);
     assert!(scene.stored().contains(&format!("{}.sha256", name_of(1, 58))), "a listing is no moment");

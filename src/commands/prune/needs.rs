@@ -24,13 +24,6 @@ pub(super) fn of_data_directory(
     claims: &[Claim],
 ) -> Result<Node, PruneError> {
     let cluster = Cluster::find(directory)?;
-    let is_repository = |real: &Path| real == cluster.wal_directory();
-    if request.directory.canonicalize().is_ok_and(|real| is_repository(&real)) {
-        return Err(PruneError::Live {
-            path: request.directory.display().to_string(),
-            what: "a live WAL directory",
-        });
-    }
     let control = cluster.control_file()?;
     let slots = held_slots(&cluster)?;
     let label = cluster.backup_label()?;
