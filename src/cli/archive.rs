@@ -1,5 +1,6 @@
 use super::args::ArchiveArgs;
-use super::deadline::{Unfinished, within};
+use super::claim::refresh;
+use super::deadline::{Deadline, Unfinished};
 use super::now::origin;
 use super::settings::Settings;
 use super::stderr::Stderr;
@@ -44,7 +45,11 @@ pub(super) fn run(args: &ArchiveArgs, settings: &Settings, err: Stderr) -> u8 {
             failed(error, Some("Nothing was acknowledged; the server will try again.".to_owned()))
         }
     };
-    match within(limit, unfinished.clone(), || archive(&request)) {
+    let deadline = match Deadline::start(limit, unfinished.clone()) {
+        Ok(deadline) => deadline,
+        Err(error) => return unfinished(&error),
+    };
+    match deadline.work(|| archive(&request)) {
         Err(error) => unfinished(&error),
         Ok(Err(error)) => failed(&error, error.hint()),
         Ok(Ok(report)) => {
@@ -55,6 +60,8 @@ pub(super) fn run(args: &ArchiveArgs, settings: &Settings, err: Stderr) -> u8 {
                     format!("'{name}' was stored already: the same WAL, only bytes behind its end differ")
                 }
             });
+            let node = (&store, request.data_directory.as_deref());
+            refresh(&deadline, 0, node, (settings, request.origin), move |failure| err.warning(failure));
             0
         }
     }

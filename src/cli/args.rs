@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::units::{Compression, Duration, Jobs, Lost, Rate, Size};
+use super::units::{Compression, Duration, Jobs, Lost, Moment, Position, Rate, Size};
 use crate::output::LogFormat as Format;
+use crate::repository::HoldName;
 use crate::retention::OldestKept;
 
 /// Keeps the write-ahead log of KingbaseES, PostgreSQL and openGauss.
@@ -83,6 +84,8 @@ pub(super) enum Verb {
     Restore(RestoreArgs),
     Gate(GateArgs),
     Drain(DrainArgs),
+    Claim(ClaimArgs),
+    Hold(HoldArgs),
     Prune(PruneArgs),
     SetAside(SetAsideArgs),
     Inspect(InspectArgs),
@@ -246,6 +249,74 @@ pub(super) struct GateArgs {
     /// Gives up a look that takes longer, with UNKNOWN [default: 1m]
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<Duration>,
+}
+
+/// Records in the repository what this node still needs: its redo point, its slots
+///
+/// archive, restore and drain do so as well, once a minute. A node that calls none of them - a standby that only
+/// streams - does it from cron, hourly:
+///
+///   walkeep claim -D "$PGDATA" --repo /archive
+///
+/// A slot that is gone pins for another 24 hours (slot_grace under [prune] in the config file).
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct ClaimArgs {
+    #[command(subcommand)]
+    pub action: Option<ClaimAction>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum ClaimAction {
+    /// Shows what each node needs, and which claims are stale
+    List,
+    /// Removes the claim of a node that is gone: what it needed is protected no more
+    Remove {
+        /// Name of the node, or key of the claim
+        node: String,
+    },
+}
+
+/// Keeps WAL that nothing else would keep, such as that of a base backup that was taken from a standby
+#[derive(Args, Debug)]
+pub(super) struct HoldArgs {
+    #[command(subcommand)]
+    pub action: HoldAction,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum HoldAction {
+    Add(HoldAddArgs),
+    /// Shows what is held, and which holds have expired
+    List,
+    /// Removes a hold
+    Remove {
+        /// Name of the hold
+        name: HoldName,
+    },
+}
+
+/// Keeps everything from a position on. Refused where that is gone already
+///
+///   walkeep hold add before-upgrade --from 0/3000028 --reason 'until 2026-12 is closed' --until 2026-12-31
+///   walkeep hold add weekly --backup-label /backup/base/backup_label --reason 'backup of a standby'
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct HoldAddArgs {
+    /// Name of the hold: 1 to 64 letters, digits, '.', '_' and '-'
+    pub name: HoldName,
+    /// From this segment or position on
+    #[arg(long, value_name = "SEGMENT_OR_LSN", required_unless_present = "backup_label")]
+    pub from: Option<Position>,
+    /// From where the base backup begins that this backup_label came with
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    pub backup_label: Option<PathBuf>,
+    /// Why, for those who meet it later
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Until this time, RFC 3339, or the end of this day, in UTC [default: until it is removed]
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Moment>,
 }
 
 /// Removes what nobody needs any more, and no policy keeps

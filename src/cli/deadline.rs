@@ -1,6 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::commands::{Observer, Progress};
@@ -19,6 +20,68 @@ pub(super) enum Unfinished {
     NoThread(#[source] std::io::Error),
 }
 
+/// Says why work is given up, and with which exit code.
+type GiveUp = Box<dyn FnOnce(&Unfinished) -> u8 + Send>;
+
+/// A watch over work that may hang on a file system. Where it takes longer than it may, the process ends.
+pub(super) struct Deadline {
+    phase: Arc<Mutex<Phase>>,
+    watcher: Thread,
+}
+
+struct Phase {
+    began: Instant,
+    limit: Duration,
+    give_up: Option<GiveUp>,
+}
+
+impl Deadline {
+    /// Begins to watch.
+    pub fn start(
+        limit: Duration,
+        give_up: impl FnOnce(&Unfinished) -> u8 + Send + 'static,
+    ) -> Result<Self, Unfinished> {
+        let phase = Phase { began: Instant::now(), limit, give_up: Some(Box::new(give_up)) };
+        let phase = Arc::new(Mutex::new(phase));
+        let watched = Arc::clone(&phase);
+        let watch = move || {
+            while let Some(left) = time_left(&watched) {
+                thread::park_timeout(left);
+            }
+        };
+        let named = thread::Builder::new().name("deadline".to_owned());
+        let watcher = named.spawn(watch).map_err(Unfinished::NoThread)?.thread().clone();
+        Ok(Self { phase, watcher })
+    }
+
+    /// Gives what comes next a time of its own, and an end of its own. Where the time before ran out first, the
+    /// process ends as it was told then.
+    pub fn begin(&self, limit: Duration, give_up: impl FnOnce(&Unfinished) -> u8 + Send + 'static) {
+        let next = Phase { began: Instant::now(), limit, give_up: Some(Box::new(give_up)) };
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        self.watcher.unpark();
+    }
+
+    /// Does what is watched.
+    #[expect(clippy::unused_self, reason = "what is done here is watched")]
+    pub fn work<T>(&self, work: impl FnOnce() -> T) -> Result<T, Unfinished> {
+        // Nothing that the work touched is used after a panic.
+        catch_unwind(AssertUnwindSafe(work)).map_err(|_| Unfinished::Panicked)
+    }
+}
+
+/// How much of its time a phase has left; where it has none, the process ends.
+fn time_left(phase: &Mutex<Phase>) -> Option<Duration> {
+    let mut phase = phase.lock().unwrap_or_else(PoisonError::into_inner);
+    let left = phase.limit.saturating_sub(phase.began.elapsed());
+    if left.is_zero() {
+        let limit = phase.limit;
+        let give_up = phase.give_up.take()?;
+        std::process::exit(give_up(&Unfinished::TooLong(limit)).into());
+    }
+    Some(left)
+}
+
 /// Does work that may hang on a file system, for as long as it may. After that the process ends: `give_up` says
 /// why, and with which exit code.
 pub(super) fn within<T>(
@@ -26,13 +89,7 @@ pub(super) fn within<T>(
     give_up: impl FnOnce(&Unfinished) -> u8 + Send + 'static,
     work: impl FnOnce() -> T,
 ) -> Result<T, Unfinished> {
-    let watch = move || {
-        thread::sleep(limit);
-        std::process::exit(give_up(&Unfinished::TooLong(limit)).into());
-    };
-    thread::Builder::new().name("deadline".to_owned()).spawn(watch).map_err(Unfinished::NoThread)?;
-    // Nothing that the work touched is used after a panic.
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Unfinished::Panicked)
+    Deadline::start(limit, give_up)?.work(work)
 }
 
 /// Watches work that goes on in steps: each of them may take so long and no longer. Every step that the observer
@@ -55,14 +112,22 @@ impl<'a> Idle<'a> {
         work: impl FnOnce() -> T,
     ) -> Result<T, Unfinished> {
         let (limit, last_step) = (self.limit, Arc::clone(&self.last_step));
+        let ended = Arc::new(AtomicBool::new(false));
+        let has_ended = Arc::clone(&ended);
         let watch = move || {
             while let Some(left) = limit.checked_sub(since(&last_step)).filter(|left| !left.is_zero()) {
                 thread::sleep(left);
             }
+            if has_ended.load(Ordering::SeqCst) {
+                return;
+            }
             std::process::exit(give_up(&Unfinished::TooLong(limit)).into());
         };
         thread::Builder::new().name("deadline".to_owned()).spawn(watch).map_err(Unfinished::NoThread)?;
-        catch_unwind(AssertUnwindSafe(work)).map_err(|_| Unfinished::Panicked)
+        let done = catch_unwind(AssertUnwindSafe(work)).map_err(|_| Unfinished::Panicked);
+        // What comes behind the work is watched elsewhere.
+        ended.store(true, Ordering::SeqCst);
+        done
     }
 }
 

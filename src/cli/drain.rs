@@ -1,7 +1,8 @@
 use std::io::IsTerminal;
 
 use super::args::DrainArgs;
-use super::deadline::{Idle, Unfinished};
+use super::claim::refresh;
+use super::deadline::{Deadline, Idle, Unfinished};
 use super::now::origin;
 use super::settings::Settings;
 use super::stderr::{Stderr, print_report};
@@ -32,6 +33,7 @@ pub(super) fn run(args: &DrainArgs, settings: &Settings, err: Stderr) -> u8 {
         failed(error, Some(hint), FAILED)
     };
     let idle = Idle::new(limit, &display);
+    let origin = origin(settings);
     let request = DrainRequest {
         data_directory,
         store: &store,
@@ -46,11 +48,12 @@ pub(super) fn run(args: &DrainArgs, settings: &Settings, err: Stderr) -> u8 {
         force: args.force,
         missing: args.missing,
         lost: args.acknowledge_lost.map(|range| range.0).zip(args.reason.clone()),
-        origin: &origin(settings),
+        origin: &origin,
         show_time: &show_time,
         observer: &idle,
     };
     let drained = idle.watch(unfinished, || drain(&request));
+    let data_directory = request.data_directory.clone();
     drop(request);
     drop(idle);
     drop(display);
@@ -59,7 +62,13 @@ pub(super) fn run(args: &DrainArgs, settings: &Settings, err: Stderr) -> u8 {
         Ok(Err(error)) => failed(&error, error.hint(), FAILED),
         Ok(Ok(report)) => {
             let printed = print_report(settings.output, || drain_text(&report), || drain_json(&report));
-            u8::from(!printed || !report.is_done())
+            let code = u8::from(!printed || !report.is_done());
+            let give_up = move |_: &Unfinished| code;
+            if let Ok(deadline) = Deadline::start(limit, give_up) {
+                let node = (&store, Some(data_directory.as_path()));
+                refresh(&deadline, code, node, (settings, &origin), move |failure| err.warning(failure));
+            }
+            code
         }
     }
 }

@@ -3,9 +3,11 @@
 
 mod archive;
 mod args;
+mod claim;
 mod deadline;
 mod drain;
 mod gate;
+mod hold;
 mod init;
 mod inspect;
 mod now;
@@ -78,6 +80,8 @@ fn run(arguments: &Arguments) -> u8 {
         Verb::Restore(args) => restore::run(args, &settings, err),
         Verb::Gate(args) => gate::run(args, &settings, err),
         Verb::Drain(args) => drain::run(args, &settings, err),
+        Verb::Claim(args) => claim::run(args, &settings, err),
+        Verb::Hold(args) => hold::run(args, &settings, err),
         Verb::Prune(args) => prune::run(args, &settings, err),
         Verb::SetAside(args) => set_aside::run(args, &settings, err),
         Verb::Inspect(args) => inspect::run(args, &settings, err),

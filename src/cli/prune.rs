@@ -1,11 +1,16 @@
-use super::args::OutputFormat;
-use super::args::PruneArgs;
+use std::path::PathBuf;
+
+use super::args::{OutputFormat, PruneArgs};
+use super::claim::refresh;
+use super::deadline::{Deadline, Unfinished};
 use super::now::origin;
 use super::settings::Settings;
 use super::stderr::{Stderr, print_report};
 use crate::commands::{Hint, PruneRequest, prune};
 use crate::output::{Failure, prune_json, prune_text};
+use crate::repository::Origin;
 use crate::retention::Policy;
+use crate::storage::DirectoryStore;
 
 pub(super) fn run(args: &PruneArgs, settings: &Settings, err: Stderr) -> u8 {
     let failed = |error: &dyn std::error::Error, hint, code| {
@@ -17,6 +22,7 @@ pub(super) fn run(args: &PruneArgs, settings: &Settings, err: Stderr) -> u8 {
         Ok(named) => named,
         Err(error) => return failed(&error, error.hint(), super::USAGE),
     };
+    let origin = origin(settings);
     let configured = &settings.prune;
     let request = PruneRequest {
         directory,
@@ -31,8 +37,9 @@ pub(super) fn run(args: &PruneArgs, settings: &Settings, err: Stderr) -> u8 {
         },
         oldest_kept: args.oldest_kept,
         nodes: configured.nodes.clone(),
+        slot_grace: settings.slot_grace,
         dry_run: args.dry_run,
-        origin: &origin(settings),
+        origin: &origin,
     };
     let report = match prune(&request) {
         Ok(report) => report,
@@ -43,9 +50,29 @@ pub(super) fn run(args: &PruneArgs, settings: &Settings, err: Stderr) -> u8 {
     }
     // A server calls it with %r at each of its restartpoints, and writes into its log what it prints.
     let is_wanted = args.oldest_kept.is_none() || args.dry_run || settings.output == OutputFormat::Json;
-    if !is_wanted {
+    let printed = if is_wanted {
+        print_report(settings.output, || prune_text(&report), || prune_json(&report))
+    } else {
         err.info(prune_text(&report).trim_end().to_owned());
-        return 0;
+        true
+    };
+    let code = u8::from(!printed);
+    if !args.dry_run {
+        refresh_claims(&request.data_directories, code, (&store, settings, &origin), err);
     }
-    u8::from(!print_report(settings.output, || prune_text(&report), || prune_json(&report)))
+    code
+}
+
+/// Remembers what the data directories need, for the run that comes after one of their slots is dropped.
+fn refresh_claims(
+    directories: &[PathBuf],
+    code: u8,
+    (store, settings, origin): (&DirectoryStore, &Settings, &Origin),
+    err: Stderr,
+) {
+    let Ok(deadline) = Deadline::start(settings.archive_timeout, move |_: &Unfinished| code) else { return };
+    for directory in directories {
+        let node = (store, Some(directory.as_path()));
+        refresh(&deadline, code, node, (settings, origin), move |failure| err.warning(failure));
+    }
 }

@@ -2,8 +2,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::args::RestoreArgs;
-use super::deadline::{Unfinished, within};
-use super::now::SystemClock;
+use super::claim::refresh;
+use super::deadline::{Deadline, Unfinished};
+use super::now::{SystemClock, origin};
 use super::settings::{Settings, data_directory_without_config};
 use super::stderr::Stderr;
 use crate::commands::{Answer, Hint, OnError, RestoreRequest, answer_on_failure, restore};
@@ -74,7 +75,11 @@ pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
         let failed = failed.clone();
         move |error: &Unfinished| failed(error, None, unasked())
     };
-    match within(limit, unfinished.clone(), || restore(&request)) {
+    let deadline = match Deadline::start(limit, unfinished.clone()) {
+        Ok(deadline) => deadline,
+        Err(error) => return unfinished(&error),
+    };
+    match deadline.work(|| restore(&request)) {
         Err(error) => unfinished(&error),
         Ok(Err(failure)) => failed(&failure.error, failure.error.hint(), failure.answer),
         Ok(Ok(report)) => {
@@ -82,7 +87,11 @@ pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
                 Some(fetched) => format!("delivered '{name}', sha256 {}", fetched.digest),
                 None => format!("'{name}' is not in the repository"),
             });
-            code(report.answer())
+            let (code, node) = (code(report.answer()), (&store, request.data_directory.as_deref()));
+            // A standby may well read a repository that it cannot write.
+            let tell = move |failure: &Failure| err.detail(failure);
+            refresh(&deadline, code, node, (settings, &origin(settings)), tell);
+            code
         }
     }
 }

@@ -64,14 +64,13 @@ pub(super) struct Settings {
     pub gate_stuck_after: Option<Duration>,
     pub restore_on_error: OnError,
     pub restore_retry_budget: Option<Duration>,
+    pub slot_grace: time::Duration,
     pub prune: PruneSettings,
 }
 
 /// What is meant for `prune`.
 pub(super) struct PruneSettings {
     pub nodes: Vec<String>,
-    /// How long a slot pins that is gone.
-    pub slot_grace: time::Duration,
     pub keep_backups: Option<u64>,
     pub keep_days: Option<u64>,
     pub keep_segments: Option<u64>,
@@ -79,14 +78,9 @@ pub(super) struct PruneSettings {
 }
 
 impl PruneSettings {
-    /// As long as it takes people to notice that a slot was not made again.
-    const SLOT_GRACE: time::Duration = time::Duration::from_secs(86_400);
-
     fn read(file: &ConfigFile) -> Result<Self, SettingsError> {
-        let grace: Option<Duration> = file.parsed("prune.slot_grace", str::parse)?;
         Ok(Self {
             nodes: file.texts("prune.nodes")?,
-            slot_grace: grace.map_or(Self::SLOT_GRACE, |grace| grace.0),
             keep_backups: file.parsed("prune.keep_backups", number)?,
             keep_days: file.parsed("prune.keep_days", some_number)?,
             keep_segments: file.parsed("prune.keep_segments", some_number)?,
@@ -143,6 +137,9 @@ impl Settings {
     /// How long one file may take where nobody says.
     const TIMEOUT: time::Duration = time::Duration::from_secs(300);
 
+    /// For how long a slot that is gone pins where nobody says.
+    const SLOT_GRACE: time::Duration = time::Duration::from_secs(86_400);
+
     /// `several` says whether the verb looks at more than one data directory.
     pub fn resolve(common: &Common, several: bool) -> Result<Self, SettingsError> {
         if common.pgdata.len() > 1 && !several {
@@ -178,6 +175,7 @@ impl Settings {
             "continue" => Ok(OnError::Continue),
             _ => Err(format!("'{text}' is none of auto, stop and continue")),
         })?;
+        let slot_grace: Option<Duration> = file.parsed("prune.slot_grace", str::parse)?;
         let timeout: Option<Duration> = file.parsed("archive.timeout", str::parse)?;
         let level_typed = common.quiet || common.verbose > 0;
         Ok(Self {
@@ -218,6 +216,7 @@ impl Settings {
             gate_stuck_after: file.parsed("gate.stuck_after", str::parse)?,
             restore_on_error: on_error.unwrap_or(OnError::Auto),
             restore_retry_budget: file.parsed("restore.retry_budget", str::parse)?,
+            slot_grace: slot_grace.map_or(Self::SLOT_GRACE, |grace| grace.0),
             prune: PruneSettings::read(&file)?,
         })
     }

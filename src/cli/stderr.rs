@@ -26,6 +26,13 @@ impl Stderr {
         }
     }
 
+    /// A failure that only those want to know of who asked for more.
+    pub fn detail(&self, failure: &Failure) {
+        if self.verbose > 0 {
+            Self::raw(&failure.render("info", self.format));
+        }
+    }
+
     /// What only those want to know who asked for more.
     pub fn info(&self, what: String) {
         if self.verbose > 0 {

@@ -3,7 +3,10 @@
 use std::str::FromStr;
 use std::time;
 
-use crate::wal::{SegmentName, SegmentRange};
+use chrono::{DateTime, NaiveDate};
+
+use crate::commands::HoldFrom;
+use crate::wal::{ParseError, SegmentName, SegmentRange};
 
 /// A number of bytes: plain, or with `KiB`, `MiB`, `GiB` or `TiB`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +29,41 @@ impl FromStr for Lost {
         SegmentRange::new(named(from)?, named(to)?)
             .map(Self)
             .ok_or_else(|| format!("'{text}' is no range: both have to be of one timeline, and in order"))
+    }
+}
+
+/// From where on a hold keeps WAL: a segment's name, or an LSN.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Position(pub HoldFrom);
+
+impl FromStr for Position {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_lsn = text.contains('/');
+        let lsn = || text.parse().map(HoldFrom::Position).map_err(|error: ParseError| error.to_string());
+        let segment = || text.parse().map(HoldFrom::Segment).map_err(|error: ParseError| error.to_string());
+        if is_lsn { lsn() } else { segment() }.map(Self)
+    }
+}
+
+/// A time: RFC 3339, or a date, which ends with its day in UTC.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Moment(pub time::SystemTime);
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let of_day = |date: NaiveDate| Some(date.succ_opt()?.and_hms_opt(0, 0, 0)?.and_utc());
+        let of_date = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(of_day);
+        let of_time = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
+        let seconds = of_time.or_else(of_date).and_then(|time| u64::try_from(time.timestamp()).ok());
+        let since_1970 = seconds.map(time::Duration::from_secs);
+        since_1970
+            .and_then(|since| time::SystemTime::UNIX_EPOCH.checked_add(since))
+            .map(Self)
+            .ok_or_else(|| format!("'{text}' is no time such as 2026-12-31, or 2026-12-31T18:00:00Z"))
     }
 }
 

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::fsx::PathError;
-use crate::wal::{BackupLabel, ParseError, SegmentName, SegmentSize, Timeline, WalFileName};
+use crate::wal::{BackupLabel, SegmentName, SegmentSize, Timeline, WalFileName};
 use fields::Fields;
 
 pub use archive_status::{ArchiveStatus, Status};
@@ -63,14 +63,6 @@ pub enum ClusterError {
         path: PathBuf,
         /// What was found in it.
         source: ControlFileError,
-    },
-    /// The backup label makes no sense: nobody knows where the base backup begins.
-    #[error("cannot read '{}'", path.display())]
-    BackupLabel {
-        /// The label.
-        path: PathBuf,
-        /// What was found in it.
-        source: ParseError,
     },
     /// The system refuses.
     #[error("cannot read '{}'", path.display())]
@@ -174,18 +166,20 @@ impl Cluster {
         recovery::of(&self.data_directory, self.dialect.recovery)
     }
 
-    /// What a base backup needs that runs (an exclusive one, up to 14), or that was restored here and was not
-    /// started yet; `None` where there is neither.
+    /// The label of a base backup that runs here, or that was laid down here and not started yet; `None` where
+    /// there is none (`backup_label`, in every product).
     pub fn backup_label(&self) -> Result<Option<BackupLabel>, ClusterError> {
         let path = self.data_directory.join("backup_label");
-        match read_at_most(&path, MOST_TEXT_BYTES) {
-            Ok(bytes) => match BackupLabel::parse(&bytes) {
-                Ok(label) => Ok(Some(label)),
-                Err(source) => Err(ClusterError::BackupLabel { path, source }),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(ClusterError::Unreadable { path, source }),
-        }
+        let bytes = match read_at_most(&path, MOST_TEXT_BYTES) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(ClusterError::Unreadable { path, source }),
+        };
+        let parsed = BackupLabel::parse(&bytes);
+        parsed.map(Some).map_err(|error| {
+            let source = io::Error::new(io::ErrorKind::InvalidData, error);
+            ClusterError::Unreadable { path, source }
+        })
     }
 
     /// The status files of the cluster's WAL.
@@ -408,6 +402,23 @@ mod tests {
         write(&path, fixture("11/running/pg_control"));
         let cause = cluster.control_file().unwrap_err().source().unwrap().to_string();
         assert_eq!(cause, "its version is 1100, which PostgreSQL 10+ does not write");
+    }
+
+    #[test]
+    fn a_backup_label_is_read_and_a_damaged_one_is_no_absent_one() {
+        let (dir, cluster) = postgresql("15");
+        assert_eq!(cluster.backup_label().unwrap(), None);
+        let path = dir.path().join("backup_label");
+        write(&path, fixture("15-debian/backup_label"));
+        assert_eq!(cluster.backup_label().unwrap().unwrap().start.to_string(), "0/25000028");
+        write(&path, "START WAL LOCATION");
+        assert_eq!(
+            cluster.backup_label().unwrap_err().to_string(),
+            format!("cannot read '{}'", path.display())
+        );
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(cluster.backup_label().is_err());
     }
 
     #[test]

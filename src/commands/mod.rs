@@ -2,9 +2,11 @@
 //! codes, no clock and no environment: what a verb needs to know comes in as its request.
 
 mod archive;
+mod claim;
 mod drain;
 mod gate;
 mod hint;
+mod hold;
 mod init;
 mod inspect;
 mod observer;
@@ -16,11 +18,18 @@ mod survey;
 mod verify;
 
 pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
+pub use claim::{
+    ClaimError, ClaimListReport, ClaimRemoveRequest, ClaimRequest, Refreshed, claim, claim_list,
+    claim_remove, observe, refresh_claim,
+};
 pub use drain::{
     Acknowledged, DrainError, DrainReport, DrainRequest, DrainTally, FileFailure, FileRange, Owner, drain,
 };
 pub use gate::{GateReport, GateRequest, gate, gate_wait};
 pub use hint::Hint;
+pub use hold::{
+    HoldAddRequest, HoldError, HoldFrom, HoldListReport, HoldRemoveRequest, hold_add, hold_list, hold_remove,
+};
 pub use init::{InitError, InitReport, InitRequest, init};
 pub use inspect::{
     Content, DigestSource, Fault, InspectError, InspectRequest, Inspection, SegmentFacts, Stored, ToldDigest,
@@ -40,7 +49,9 @@ pub use verify::{
 /// The values that reports are made of, for whoever renders them.
 pub mod facts {
     pub use crate::cluster::{ControlFile, Invalidation, SlotPersistency, SlotState, Status};
-    pub use crate::repository::{Conflict, Envelope, Form, KnownGap, StoredForm};
+    pub use crate::repository::{
+        Claim, ClaimKey, Conflict, Envelope, Form, Hold, HoldName, KnownGap, NodeRole, StoredForm,
+    };
 }
 
 /// A user who must not write here, because somebody else will have to.

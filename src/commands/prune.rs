@@ -8,6 +8,7 @@ mod needs;
 mod report;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use error::PruneError;
 pub use report::{PruneReport, PruneTally, Standing};
@@ -34,6 +35,8 @@ pub struct PruneRequest<'a> {
     pub oldest_kept: Option<OldestKept>,
     /// The nodes without whose claims nothing goes.
     pub nodes: Vec<String>,
+    /// For how long a slot that is gone pins.
+    pub slot_grace: Duration,
     /// Whether to tell what would go, and leave it.
     pub dry_run: bool,
     /// Who asks, and when.

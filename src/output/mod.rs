@@ -1,9 +1,11 @@
 //! Reports and failures as text for people and as JSON for machines. Decides nothing.
 
+mod claim;
 mod colour;
 mod drain;
 mod failure;
 mod gate;
+mod hold;
 mod init;
 mod inspect;
 mod progress;
@@ -12,12 +14,18 @@ mod set_aside;
 mod time;
 mod verify;
 
+pub use claim::{
+    claim_json, claim_list_json, claim_list_text, claim_removed_json, claim_removed_text, claim_text,
+};
 pub use colour::Colour;
 pub use drain::{drain_json, drain_text};
 pub use failure::{Failure, LogFormat};
 pub use gate::{
     GATE_UNKNOWN_REPMGR, gate_json, gate_nagios, gate_repmgr, gate_text, gate_unknown_json,
     gate_unknown_nagios,
+};
+pub use hold::{
+    hold_added_json, hold_added_text, hold_list_json, hold_list_text, hold_removed_json, hold_removed_text,
 };
 pub use init::{init_json, init_text};
 pub use inspect::{inspect_json, inspect_text};

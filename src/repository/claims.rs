@@ -17,7 +17,7 @@ use super::identity::{read_json, replace_json};
 use super::in_json;
 use super::layout::state_key;
 use super::{Origin, Repository, RepositoryError};
-use crate::storage::{Key, Store, StoreLock};
+use crate::storage::{Key, Store};
 use crate::wal::{Lsn, SystemIdentifier, Timeline};
 
 /// What a node said last that it needs.
@@ -36,6 +36,9 @@ pub struct Claim {
     pub dialect: String,
     /// As what it ran.
     pub role: NodeRole,
+    /// Since when it was seen as that at every look, by the node's own clock.
+    #[serde(with = "in_json::time")]
+    pub role_since: SystemTime,
     /// The last checkpoint that its control file knew: it restarts from there.
     pub last: KnownCheckpoint,
     /// Earlier ones, the latest first, an hour and more apart: a node that is rewound after a failover starts
@@ -305,15 +308,6 @@ impl Claim {
     }
 }
 
-/// Whether to wait for another call that records the same claim.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Turn {
-    /// Waits for it, and records another observation.
-    Wait,
-    /// Leaves it to the other call.
-    Yield,
-}
-
 fn read(store: &dyn Store, key: &ClaimKey) -> Result<Option<Claim>, RepositoryError> {
     let Some(claim) = read_json::<Claim>(store, &key.file())? else { return Ok(None) };
     match claim.fault(key) {
@@ -365,32 +359,49 @@ impl Repository<'_> {
         read(self.store, key)
     }
 
-    /// When a claim was written last, by the clock of the store; `None` where there is none.
+    /// When a claim was written last, by the clock of the store; `None` where there is none. One look is all that
+    /// this costs.
     ///
     /// # Errors
     /// When that cannot be told.
-    pub fn claim_written_at(&self, key: &ClaimKey) -> Result<Option<SystemTime>, RepositoryError> {
-        Ok(self.store.stat(&key.file())?.map(|stat| stat.modified))
+    pub fn claim_written_at(
+        store: &dyn Store,
+        key: &ClaimKey,
+    ) -> Result<Option<SystemTime>, RepositoryError> {
+        Ok(store.stat(&key.file())?.map(|stat| stat.modified))
     }
 
-    /// Records what was seen of a node, with what its last claim still protects; durable when it returns. `None`
-    /// where it was left to another call.
+    /// Records what was seen of a node, with what its last claim still protects; durable when it returns.
     ///
     /// # Errors
     /// When the node is of another cluster, its last claim cannot be read, or the new one may not be durable.
-    pub fn record_claim(
+    pub fn record_claim(&self, seen: Observation, slot_grace: Duration) -> Result<Claim, RepositoryError> {
+        let _turn = self.store.lock(&seen.key().lock())?;
+        self.replace_claim(seen, slot_grace)
+    }
+
+    /// Records it unless another call does at this moment: then `None`.
+    ///
+    /// # Errors
+    /// As [`Self::record_claim`].
+    pub fn record_claim_unless_busy(
         &self,
         seen: Observation,
         slot_grace: Duration,
-        turn: Turn,
     ) -> Result<Option<Claim>, RepositoryError> {
+        match self.store.try_lock(&seen.key().lock())? {
+            Some(_turn) => self.replace_claim(seen, slot_grace).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn replace_claim(&self, seen: Observation, slot_grace: Duration) -> Result<Claim, RepositoryError> {
         self.refuse_other_system(seen.system_identifier)?;
         let key = seen.key();
-        let Some(_turn) = self.lock_claim(&key, turn)? else { return Ok(None) };
         let last = read(self.store, &key)?;
         let claim = Claim::next(last.as_ref(), seen, slot_grace);
         replace_json(self.store, &key.file(), &claim)?;
-        Ok(Some(claim))
+        Ok(claim)
     }
 
     /// Removes a claim, whatever it holds: what its node needs is protected no more.
@@ -398,15 +409,8 @@ impl Repository<'_> {
     /// # Errors
     /// When it is not there, or may still stand.
     pub fn remove_claim(&self, key: &ClaimKey) -> Result<(), RepositoryError> {
-        let _turn = self.lock_claim(key, Turn::Wait)?;
+        let _turn = self.store.lock(&key.lock())?;
         Ok(self.store.remove(&key.file())?)
-    }
-
-    fn lock_claim(&self, key: &ClaimKey, turn: Turn) -> Result<Option<Box<dyn StoreLock>>, RepositoryError> {
-        Ok(match turn {
-            Turn::Wait => Some(self.store.lock(&key.lock())?),
-            Turn::Yield => self.store.try_lock(&key.lock())?,
-        })
     }
 
     fn refuse_other_system(&self, found: SystemIdentifier) -> Result<(), RepositoryError> {

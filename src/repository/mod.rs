@@ -24,7 +24,7 @@ use std::time::SystemTime;
 
 pub use claims::{
     Claim, ClaimKey, ClaimedSlot, DepartedSlot, KnownCheckpoint, NodeRole, Observation, SlotDirectory,
-    SlotLife, Turn,
+    SlotLife,
 };
 pub use conflict::{Conflict, StoredCopy};
 pub use digest::{Digest, for_each_hashed};

@@ -159,6 +159,11 @@ fn hold(scene: &Scene, number: u64, until: Option<SystemTime>) {
     let _ = with_repository(scene, add);
 }
 
+/// Lets nobody remember what a data directory needed before.
+fn forget_claims(scene: &Scene) {
+    fs::remove_dir_all(scene.path("repo/.walkeep/claims")).unwrap();
+}
+
 #[test]
 fn without_a_policy_nothing_goes_and_it_says_why() {
     let scene = archive();
@@ -170,7 +175,8 @@ fn without_a_policy_nothing_goes_and_it_says_why() {
     let report = scene.call(&["prune", "-o", "json"]).run().json();
     assert_eq!((&report["standing"], &report["removed_files"]), (&"no_policy".into(), &0.into()));
     let mut after = scene.snapshot("repo");
-    after.retain(|(name, ..)| name != ".walkeep/lock");
+    let is_claim_or_lock = |name: &str| name == ".walkeep/lock" || name.starts_with(".walkeep/claims/");
+    after.retain(|(name, ..)| !is_claim_or_lock(name));
     assert!(after == before);
 }
 
@@ -340,6 +346,17 @@ fn where_no_checkpoint_before_the_fork_is_known_nothing_goes() {
 }
 
 #[test]
+fn a_slot_that_is_dropped_and_made_again_still_pins_what_it_held() {
+    let scene = archive();
+    slot(&scene, "standby1", start(12) + 7, 0);
+    assert_eq!(pinned(&scene, &[]), (12, "slot".to_owned()));
+    fs::remove_dir_all(scene.path("data/pg_replslot/standby1")).unwrap();
+    assert_eq!(pinned(&scene, &[]), (12, "departed_slot".to_owned()));
+    slot(&scene, "standby1", 0, 0);
+    assert_eq!(pinned(&scene, &[]), (12, "departed_slot".to_owned()));
+}
+
+#[test]
 fn several_data_directories_are_all_asked() {
     let scene = archive();
     scene.data_directory("standby", "15", &control(1, 16));
@@ -351,6 +368,7 @@ fn several_data_directories_are_all_asked() {
         let outcome = scene.call(&args).args(&["--keep-segments", "1"]).run();
         outcome.prints(&["0 files are removed", "of '", "standby'"]);
     }
+    forget_claims(&scene);
     assert_eq!(pinned(&scene, &["-D", "."]).0, 50);
     scene
         .call(&["verify", "-D", ".", "-D", &standby])
@@ -365,6 +383,7 @@ fn the_oldest_file_of_a_server_is_one_more_pin_and_never_an_order() {
     prune(&scene, &[&name_of(1, 30)]).silent_success();
     assert_eq!(numbers(&scene)[0], 12);
     fs::remove_dir_all(scene.path("data/pg_replslot/standby1")).unwrap();
+    forget_claims(&scene);
     prune(&scene, &["000000000000000000000000"]).silent_success();
     assert_eq!(numbers(&scene)[0], 12);
     for (oldest, first) in [
@@ -448,8 +467,8 @@ fn a_second_prune_is_refused_at_once() {
 #[test]
 fn what_cannot_be_read_or_makes_no_sense_is_named_and_nothing_goes() {
     let faults: [(&str, &dyn Fn(&Scene)); 13] = [
-        ("cannot tell what slot 'bad' needs", &|scene| drop(scene.write("data/pg_replslot/bad/state", "x"))),
-        ("cannot tell what slot 'bad' needs", &|scene| drop(scene.write("data/pg_replslot/bad/x", ""))),
+        ("nobody knows what slot 'bad' holds", &|scene| drop(scene.write("data/pg_replslot/bad/state", "x"))),
+        ("nobody knows what slot 'bad' holds", &|scene| drop(scene.write("data/pg_replslot/bad/x", ""))),
         ("it is the state of slot 'other'", &|scene| {
             scene.write("data/pg_replslot/bad/state", slot_state("other", 1, 0));
         }),

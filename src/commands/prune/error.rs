@@ -1,7 +1,5 @@
-use std::path::PathBuf;
-
-use crate::cluster::{ClusterError, SlotFault};
-use crate::commands::{ForeignOwner, Hint};
+use crate::cluster::ClusterError;
+use crate::commands::{ClaimError, ForeignOwner, Hint};
 use crate::repository::RepositoryError;
 use crate::storage::StoreError;
 use crate::wal::ParseError;
@@ -35,16 +33,6 @@ pub enum PruneError {
         /// The repository's.
         repository: String,
     },
-    /// A slot of which nobody knows what it holds.
-    #[error("cannot tell what slot '{slot}' needs: '{}'", file.display())]
-    UnknownSlot {
-        /// Its name.
-        slot: String,
-        /// Its state file.
-        file: PathBuf,
-        /// What is wrong with that.
-        source: SlotFault,
-    },
     /// A base backup of which nobody knows where it begins.
     #[error("cannot tell where the base backup of '{file}' begins")]
     UnknownBackup {
@@ -59,6 +47,9 @@ pub enum PruneError {
     /// A data directory cannot be read.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// What a node needs cannot be told.
+    #[error(transparent)]
+    Node(#[from] ClaimError),
     /// The wrong user.
     #[error(transparent)]
     ForeignOwner(#[from] ForeignOwner),
@@ -95,15 +86,15 @@ impl Hint for PruneError {
             Self::ClaimOfOtherSystem { .. } => {
                 "Nothing was removed. 'walkeep claim remove NODE' takes the claim away."
             }
-            Self::UnknownSlot { .. } => {
-                "Nothing was removed. Drop the slot, or have its server write it again with a checkpoint."
-            }
             Self::UnknownBackup { .. } => {
                 "Nothing was removed. 'walkeep set-aside NAME --reason TEXT' takes the file out of the way."
             }
             Self::NotBound(_) => "'walkeep init --repo DIR -D DATADIR' binds it.",
             Self::Stopped { .. } => "The next run goes on from there.",
-            Self::Cluster(_) => "Nothing was removed: what a node needs has to be known.",
+            Self::Node(ClaimError::Slot { .. }) => {
+                "Nothing was removed. A slot that the server cannot read either has to be dropped."
+            }
+            Self::Cluster(_) | Self::Node(_) => "Nothing was removed: what a node needs has to be known.",
             Self::ForeignOwner(error) => return error.hint(),
             Self::Repository(error) => return error.hint(),
         };

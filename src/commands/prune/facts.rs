@@ -30,10 +30,10 @@ impl Facts {
         repository: &Repository<'_>,
         policy: &Policy,
     ) -> Result<Option<Self>, PruneError> {
-        let claims = needs::claims(request, repository)?;
+        let mut claims = needs::claims(request, repository)?;
         let mut nodes = Vec::new();
         for directory in &request.data_directories {
-            let node = needs::of_data_directory(directory, request, &claims)?;
+            let node = needs::of_data_directory(directory, request, &mut claims)?;
             needs::refuse_other_cluster(repository.identity(), node.identity)?;
             nodes.push(node);
         }

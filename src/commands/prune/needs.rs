@@ -4,10 +4,9 @@ use std::path::Path;
 
 use super::{PruneError, PruneRequest};
 use crate::cluster::{Cluster, ControlFile};
-use crate::fsx::AtPath;
+use crate::commands::claim::observe;
 use crate::repository::{Claim, Identity, Repository, RepositoryError};
 use crate::retention::{Checkpoint, Departed, HeldSlot, NodeNeeds};
-use crate::storage::StoreError;
 use crate::wal::{Lsn, SystemIdentifier};
 
 /// A node's needs, and the cluster that it is of.
@@ -16,38 +15,27 @@ pub(super) struct Node {
     pub identity: Identity,
 }
 
-/// Reads a data directory: the control file first, so that a slot which knows no position yet needs nothing from
-/// before that redo point. `claims` tell earlier checkpoints of the same directory.
+/// Reads a data directory as its next claim would tell it: what its last one still protects - earlier checkpoints,
+/// slots that are gone - counts. That claim is taken out of `claims`.
 pub(super) fn of_data_directory(
     directory: &Path,
     request: &PruneRequest<'_>,
-    claims: &[Claim],
+    claims: &mut Vec<Claim>,
 ) -> Result<Node, PruneError> {
     let cluster = Cluster::find(directory)?;
     let control = cluster.control_file()?;
-    let slots = held_slots(&cluster)?;
-    let label = cluster.backup_label()?;
-    let real = directory.canonicalize().at("look at", directory).map_err(StoreError::from)?;
-    let is_same = |claim: &&Claim| {
-        claim.machine_id == request.origin.machine_id
-            && claim.system_identifier == control.system_identifier
-            && Path::new(&claim.data_directory) == real
+    let seen = observe(&cluster, request.origin)?;
+    let is_last = |claim: &Claim| {
+        (&claim.machine_id, &claim.data_directory, claim.system_identifier)
+            == (&seen.machine_id, &seen.data_directory, seen.system_identifier)
     };
-    let mut checkpoints: Vec<Checkpoint> = claims.iter().filter(is_same).flat_map(claimed).collect();
-    checkpoints.push(Checkpoint {
-        timeline: control.timeline,
-        checkpoint: control.checkpoint,
-        redo: control.redo,
-    });
-    let recovering = Some(control.backup_start).filter(|start| *start != Lsn::ZERO);
-    let needs = NodeNeeds {
-        node: format!("'{}'", directory.display()),
-        checkpoints,
-        needs_previous: falls_back(&control),
-        slots,
-        departed: Vec::new(),
-        backup_starts: label.map(|label| label.start).into_iter().chain(recovering).collect(),
-    };
+    let last = claims.iter().position(is_last).map(|at| claims.remove(at));
+    let now = Claim::next(last.as_ref(), seen, request.slot_grace);
+    let mut needs = of_claim(&now);
+    needs.node = format!("'{}'", directory.display());
+    needs.needs_previous = falls_back(&control);
+    // A base backup that was started and is not consistent yet has no label any more.
+    needs.backup_starts.extend(Some(control.backup_start).filter(|start| *start != Lsn::ZERO));
     let identity =
         Identity { system_identifier: control.system_identifier, segment_size: control.segment_size };
     Ok(Node { needs, identity })
@@ -58,21 +46,6 @@ pub(super) fn of_data_directory(
 const fn falls_back(control: &ControlFile) -> bool {
     const POSTGRESQL_11: u32 = 1100;
     control.version < POSTGRESQL_11
-}
-
-fn held_slots(cluster: &Cluster) -> Result<Vec<HeldSlot>, PruneError> {
-    let mut held = Vec::new();
-    for slot in cluster.slots()? {
-        let state = slot.state.map_err(|source| PruneError::UnknownSlot {
-            slot: slot.name.escape_debug().to_string(),
-            file: slot.file,
-            source,
-        })?;
-        if state.invalidated.is_none() {
-            held.push(HeldSlot { name: slot.name, restart_lsn: state.restart_lsn });
-        }
-    }
-    Ok(held)
 }
 
 /// A claim's checkpoints, in the order in which they were seen.

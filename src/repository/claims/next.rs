@@ -30,6 +30,8 @@ impl Claim {
             Some(last) => checkpoints(last, seen.checkpoint),
             None => (seen.checkpoint, Vec::new()),
         };
+        let role_since =
+            last.filter(|last| last.role == seen.role).map_or(now, |last| last.role_since.min(now));
         let Observation { node, machine_id, data_directory, system_identifier, dialect, role, .. } = seen;
         Self {
             node,
@@ -38,6 +40,7 @@ impl Claim {
             system_identifier,
             dialect,
             role,
+            role_since,
             last: checkpoint,
             earlier,
             slots: seen.slots,

@@ -153,6 +153,14 @@ fn the_last_checkpoint_before_a_timeline_changes_stays_known() {
 }
 
 #[test]
+fn a_claim_tells_since_when_its_node_is_what_it_is() {
+    let standby = |hour| Observation { role: NodeRole::Standby, ..seen(at(hour * HOUR), 100, vec![]) };
+    let primary = |hour| seen(at(hour * HOUR), 100, vec![]);
+    assert_eq!(claim_of([standby(1), primary(2), primary(3)]).role_since, at(2 * HOUR));
+    assert_eq!(claim_of([primary(3), primary(2)]).role_since, at(2 * HOUR), "the clock was set back");
+}
+
+#[test]
 fn a_claim_of_another_cluster_says_nothing_of_this_one() {
     let other = Observation { system_identifier: SystemIdentifier::new(43), ..seen(at(HOUR), 7, vec![]) };
     let claim = claim_of([seen(at(HOUR), 100, vec![slot("a", Some(50))]), other.clone()]);
@@ -173,7 +181,7 @@ fn repository(store: &dyn Store) -> Repository<'_> {
 }
 
 fn record(repository: &Repository<'_>, seen: Observation) -> Claim {
-    repository.record_claim(seen, DAY, Turn::Wait).unwrap().unwrap()
+    repository.record_claim(seen, DAY).unwrap()
 }
 
 #[test]
@@ -216,7 +224,7 @@ fn a_claim_of_another_cluster_is_refused() {
         segment_size: crate::wal::SegmentSize::new(1 << 20).unwrap(),
     };
     repository.bind(identity, None, &origin()).unwrap();
-    let refused = repository.record_claim(seen(at(HOUR), 100, vec![]), DAY, Turn::Wait).unwrap_err();
+    let refused = repository.record_claim(seen(at(HOUR), 100, vec![]), DAY).unwrap_err();
     assert!(matches!(refused, RepositoryError::OtherSystem { .. }), "{refused}");
     assert_eq!(repository.claims().unwrap(), []);
 }
@@ -250,7 +258,7 @@ fn a_damaged_claim_is_an_error_that_names_it_and_is_not_replaced() {
         store.replace_state(&claim.key().file(), text.as_bytes()).unwrap();
         for error in [
             repository.claims().unwrap_err(),
-            repository.record_claim(seen(at(HOUR), 100, vec![]), DAY, Turn::Wait).unwrap_err(),
+            repository.record_claim(seen(at(HOUR), 100, vec![]), DAY).unwrap_err(),
         ] {
             assert!(error.to_string().contains(&format!("{}.json", claim.key())), "{text}: {error}");
             assert!(!error.to_string().contains('\u{1b}'), "{error}");
@@ -280,10 +288,10 @@ fn who_finds_a_claim_being_recorded_may_leave_it() {
     let store = DirectoryStore::new(dir.path().join("repo"));
     let repository = repository(&store);
     let seen = seen(at(HOUR), 100, vec![]);
-    let turn = repository.lock_claim(&seen.key(), Turn::Wait).unwrap();
-    assert_eq!(repository.record_claim(seen.clone(), DAY, Turn::Yield).unwrap(), None);
+    let turn = store.lock(&seen.key().lock()).unwrap();
+    assert_eq!(repository.record_claim_unless_busy(seen.clone(), DAY).unwrap(), None);
     drop(turn);
-    assert!(repository.record_claim(seen, DAY, Turn::Yield).unwrap().is_some());
+    assert!(repository.record_claim_unless_busy(seen, DAY).unwrap().is_some());
 }
 
 /// What becomes of a slot between two looks.
