@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use walkeep::repository::{
-    ClaimedSlot, Hold, KnownCheckpoint, NodeRole, Observation, Repository, SlotDirectory, SlotLife, Turn,
+    ClaimedSlot, Hold, KnownCheckpoint, NodeRole, Observation, Repository, SlotDirectory, SlotLife,
 };
 use walkeep::storage::DirectoryStore;
 use walkeep::wal::{Lsn, SystemIdentifier, Timeline};
@@ -140,7 +140,7 @@ fn claim(scene: &Scene, node: &str, at: (u32, u64), slot: Option<u64>, seen_at: 
         backup_start: None,
     };
     let day = Duration::from_secs(86_400);
-    with_repository(scene, |repository| repository.record_claim(seen, day, Turn::Wait).unwrap());
+    with_repository(scene, |repository| repository.record_claim(seen, day).unwrap());
 }
 
 fn hold(scene: &Scene, number: u64, until: Option<SystemTime>) {
