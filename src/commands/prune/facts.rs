@@ -49,8 +49,11 @@ impl Facts {
         }
         let at = reference_time(request, repository, &inventory, &holdings)?;
         let lineage = Lineage::of(&histories(repository, &inventory)?);
-        let needs: Vec<NodeNeeds> =
-            claims.iter().map(needs::of_claim).chain(nodes.into_iter().map(|node| node.needs)).collect();
+        let needs: Vec<NodeNeeds> = claims
+            .iter()
+            .map(|claim| needs::of_claim(claim, &claims))
+            .chain(nodes.into_iter().map(|node| node.needs))
+            .collect();
         let newest = newest_timeline(&inventory, &needs);
         let mut pins: Vec<Pin> = needs.iter().flat_map(|node| node.pins(&lineage, newest)).collect();
         pins.extend(holds.iter().filter(|hold| !hold.has_expired(at)).map(hold_pin));

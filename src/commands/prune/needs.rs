@@ -31,7 +31,7 @@ pub(super) fn of_data_directory(
     };
     let last = claims.iter().position(is_last).map(|at| claims.remove(at));
     let now = Claim::next(last.as_ref(), seen, request.slot_grace);
-    let mut needs = of_claim(&now);
+    let mut needs = of_claim(&now, &[]);
     needs.node = format!("'{}'", directory.display());
     needs.needs_previous = falls_back(&control);
     // A base backup that was started and is not consistent yet has no label any more.
@@ -58,12 +58,18 @@ fn claimed(claim: &Claim) -> Vec<Checkpoint> {
     known
 }
 
-/// What a claim says that its node needs.
-pub(super) fn of_claim(claim: &Claim) -> NodeNeeds {
+/// What a claim says that its node needs. Where several of `all` bear its node's name, it is called by its data
+/// directory as well.
+pub(super) fn of_claim(claim: &Claim, all: &[Claim]) -> NodeNeeds {
+    let namesakes = all.iter().filter(|other| other.node == claim.node).count();
+    let node = match namesakes {
+        0 | 1 => claim.node.clone(),
+        _ => format!("{} ('{}')", claim.node, claim.data_directory),
+    };
     let held = claim.slots.iter().filter(|slot| !slot.invalidated);
     let departed = claim.departed.iter();
     NodeNeeds {
-        node: claim.node.clone(),
+        node,
         checkpoints: claimed(claim),
         // A claim tells no version; "postgresql" is 10 and later.
         needs_previous: ["kingbase-v8r3", "postgresql-9.6", "opengauss"].contains(&claim.dialect.as_str()),
