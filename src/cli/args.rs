@@ -83,6 +83,8 @@ pub(super) enum Verb {
     Archive(ArchiveArgs),
     Restore(RestoreArgs),
     Gate(GateArgs),
+    Status(StatusArgs),
+    Doctor(DoctorArgs),
     Drain(DrainArgs),
     Claim(ClaimArgs),
     Hold(HoldArgs),
@@ -212,6 +214,15 @@ pub(super) struct DrainArgs {
     pub no_header_check: bool,
 }
 
+/// How good a verdict has to be for a wait to end.
+#[derive(Clone, Copy, ValueEnum, Debug, Default, PartialEq, Eq)]
+pub(super) enum Until {
+    #[default]
+    Ok,
+    /// Nothing that closes the gate
+    Warning,
+}
+
 /// Says before a switchover whether the archive of this node is ready for it
 ///
 /// Counts what is pending as repmgr does (node check --archive-ready), and looks at what that cannot see: files
@@ -246,7 +257,48 @@ pub(super) struct GateArgs {
     /// Waits until the verdict is OK, but no longer than this
     #[arg(long, value_name = "DURATION")]
     pub wait: Option<Duration>,
+    /// Waits only until the verdict is this good
+    #[arg(long, value_name = "VERDICT", value_enum, default_value_t, requires = "wait")]
+    pub until: Until,
     /// Gives up a look that takes longer, with UNKNOWN [default: 1m]
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+}
+
+/// Shows on one screen what the cluster, its queue and its repository are like
+///
+/// Reads files only: the server may run, hang, be shut down or dead. On a host that only holds an archive,
+/// --repo alone is enough.
+///
+///   walkeep status -D "$KINGBASE_DATA" --repo /archive
+///
+/// Exit code 0: healthy. 1: there are findings. 2: it cannot be told, or a usage error.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct StatusArgs {
+    /// Less free space in the repository is a finding [default: off]
+    #[arg(long, value_name = "SIZE")]
+    pub min_free: Option<Size>,
+    /// Gives up a look that takes longer [default: 1m]
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+}
+
+/// Checks the configuration and the environment, and says what to write where
+///
+/// Each finding comes with its file and line and the very lines to write instead. Nothing is changed; one scratch
+/// file goes into the repository's staging and back.
+///
+///   walkeep doctor -D "$KINGBASE_DATA" --repo /archive
+///
+/// Exit code 0: healthy. 1: there are findings. 2: it cannot be told, or a usage error.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct DoctorArgs {
+    /// Less free space in the repository is a finding [default: off]
+    #[arg(long, value_name = "SIZE")]
+    pub min_free: Option<Size>,
+    /// Gives up a look that takes longer [default: 1m]
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<Duration>,
 }

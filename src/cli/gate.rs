@@ -1,7 +1,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use super::args::{GateArgs, OutputFormat};
+use super::args::{GateArgs, OutputFormat, Until};
 use super::deadline::{Unfinished, within};
 use super::now::{SystemClock, now};
 use super::settings::Settings;
@@ -71,7 +71,11 @@ pub(super) fn run(args: &GateArgs, settings: &Settings, err: Stderr) -> u8 {
         None => gate(&request),
         Some(wait) => {
             let display = ProgressDisplay::new("archived", std::io::stderr().is_terminal(), settings.quiet);
-            gate_wait(&request, wait, &SystemClock::start(), &display)
+            let until = match args.until {
+                Until::Ok => Verdict::Ok,
+                Until::Warning => Verdict::Warning,
+            };
+            gate_wait(&request, until, wait, &SystemClock::start(), &display)
         }
     };
     match within(limit.saturating_add(wait.unwrap_or_default()), unfinished, work) {

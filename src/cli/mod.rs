@@ -5,6 +5,7 @@ mod archive;
 mod args;
 mod claim;
 mod deadline;
+mod doctor;
 mod drain;
 mod gate;
 mod hold;
@@ -15,6 +16,7 @@ mod prune;
 mod restore;
 mod set_aside;
 mod settings;
+mod status;
 mod stderr;
 mod units;
 mod verify;
@@ -79,6 +81,8 @@ fn run(arguments: &Arguments) -> u8 {
         Verb::Archive(args) => archive::run(args, &settings, err),
         Verb::Restore(args) => restore::run(args, &settings, err),
         Verb::Gate(args) => gate::run(args, &settings, err),
+        Verb::Status(args) => status::run(args, &settings, err),
+        Verb::Doctor(args) => doctor::run(args, &settings, err),
         Verb::Drain(args) => drain::run(args, &settings, err),
         Verb::Claim(args) => claim::run(args, &settings, err),
         Verb::Hold(args) => hold::run(args, &settings, err),

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{ArchiveStatus, ClusterError, Status};
 use crate::fsx::{NameKind, for_each_name};
-use crate::wal::{SegmentSize, WalFileKind, WalFileName};
+use crate::wal::{SegmentName, SegmentSize, WalFileKind, WalFileName};
 
 /// The queue of a cluster's archiver. The server goes on while it is read: what is here was so at some moment of
 /// the reading.
@@ -122,6 +122,16 @@ impl Backlog {
         self.wal_files.iter().copied().filter(move |name| !has(&self.pending, name) && !has(&self.done, name))
     }
 
+    /// The whole segments among the WAL files, in the same order.
+    #[must_use]
+    pub fn wal_segments(&self) -> Vec<SegmentName> {
+        let segment = |name: &WalFileName| match name {
+            WalFileName::Segment(segment) => Some(*segment),
+            _ => None,
+        };
+        self.wal_files.iter().filter_map(segment).collect()
+    }
+
     fn read_status(&mut self, directory: &Path) -> Result<(), ClusterError> {
         let see = |name: &[u8], kind| {
             if let Some(stem) = name.strip_suffix(Status::Ready.suffix().as_bytes()) {
@@ -174,6 +184,20 @@ impl Backlog {
             .map(|over| Pace { files: (marks.len() as u64).saturating_sub(1), over });
         Ok(())
     }
+}
+
+/// Whether a timeline ends within a segment, by the sorted segments of a WAL directory: nothing follows it there,
+/// and a later timeline has a segment of the same number. A standby that follows its primary to a new timeline
+/// marks it done as far as it got (`WalReceiverMain` in walreceiver.c), and the WAL up to the fork stands in the
+/// later one too.
+#[must_use]
+pub fn goes_on_in_child(segments: &[SegmentName], name: SegmentName, size: SegmentSize) -> bool {
+    let next = name.number(size).and_then(|number| number.next());
+    let next = next.and_then(|next| SegmentName::new(name.timeline(), next, size));
+    let follows = next.is_some_and(|next| segments.binary_search(&next).is_ok());
+    let is_child =
+        |other: &SegmentName| other.timeline() > name.timeline() && other.number(size) == name.number(size);
+    !follows && segments.iter().any(is_child)
 }
 
 /// repmgr skips what `stat` says is no file, so that a link counts unless it leads to something else.

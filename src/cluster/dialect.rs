@@ -27,10 +27,24 @@ pub struct Dialect {
     pub pid_file: &'static str,
     /// Where the server keeps the command line of its last start.
     pub opts_file: &'static str,
+    /// The file that the product's own scripts include into the main one and write archiving settings into.
+    pub script_conf_file: Option<&'static str>,
+    /// The program that reloads and restarts the server.
+    pub control_program: &'static str,
+    /// Whether commands run in a shell; otherwise they are split at white space.
+    pub runs_a_shell: bool,
+    /// Whether a reload changes archive_mode; otherwise it takes a restart.
+    pub reloads_archive_mode: bool,
     pub(super) recovery: RecoveryFiles,
 }
 
 impl Dialect {
+    /// Whether recovery.conf is where recovery settings go.
+    #[must_use]
+    pub fn has_recovery_conf(&self) -> bool {
+        self.recovery == RecoveryFiles::RecoveryConf
+    }
+
     /// The row's short name in state files; never changes its meaning.
     #[must_use]
     pub const fn key(&self) -> &'static str {
@@ -82,6 +96,10 @@ const KINGBASE_V8R6: Dialect = Dialect {
     auto_conf_file: "kingbase.auto.conf",
     pid_file: "kingbase.pid",
     opts_file: "kingbase.opts",
+    script_conf_file: Some("es_rep.conf"),
+    control_program: "sys_ctl",
+    runs_a_shell: true,
+    reloads_archive_mode: false,
     recovery: RecoveryFiles::Signals,
 };
 
@@ -99,6 +117,10 @@ const POSTGRESQL: Dialect = Dialect {
     auto_conf_file: "postgresql.auto.conf",
     pid_file: "postmaster.pid",
     opts_file: "postmaster.opts",
+    script_conf_file: None,
+    control_program: "pg_ctl",
+    runs_a_shell: true,
+    reloads_archive_mode: false,
     recovery: RecoveryFiles::Signals,
 };
 
@@ -144,6 +166,10 @@ pub(super) const DIALECTS: &[Dialect] = &[
         // openGauss-server slot.cpp, `RestoreSlotFromDisk`.
         slot_backup: Some("state.backup"),
         recovery: RecoveryFiles::RecoveryConf,
+        control_program: "gs_ctl",
+        // `pgarch_archiveXlog` in pgarch.cpp: gs_popen_security. archive_mode is PGC_SIGHUP in guc.cpp.
+        runs_a_shell: false,
+        reloads_archive_mode: true,
         ..POSTGRESQL
     },
 ];

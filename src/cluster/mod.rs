@@ -26,7 +26,7 @@ use crate::wal::{BackupLabel, SegmentName, SegmentSize, Timeline, WalFileName};
 use fields::Fields;
 
 pub use archive_status::{ArchiveStatus, Status};
-pub use backlog::{Backlog, Head, LastDone, Pace, Strangers};
+pub use backlog::{Backlog, Head, LastDone, Pace, Strangers, goes_on_in_child};
 pub use control_file::{ClusterState, ControlFile, ControlFileError, WalLevel};
 pub use dialect::Dialect;
 pub use layout::LayoutFault;

@@ -56,16 +56,17 @@ pub fn gate(request: &GateRequest<'_>) -> GateReport {
     GateReport { verdict, findings, facts, policy: request.policy, drained_in }
 }
 
-fn drained_in(backlog: &BacklogFacts) -> Option<Duration> {
+pub(super) fn drained_in(backlog: &BacklogFacts) -> Option<Duration> {
     let pace = backlog.pace.filter(|pace| pace.files > 0 && backlog.ready_files > 0)?;
     let ms = pace.over.as_millis().checked_mul(backlog.ready_files.into())?.checked_div(pace.files.into())?;
     u64::try_from(ms).ok().map(Duration::from_millis)
 }
 
-/// Looks again whenever something happens, and now and then, until nothing is wrong or the time is up.
+/// Looks again whenever something happens, and now and then, until the verdict is good enough or the time is up.
 #[must_use]
 pub fn gate_wait(
     request: &GateRequest<'_>,
+    until: Verdict,
     at_most: Duration,
     clock: &dyn Clock,
     observer: &dyn Observer,
@@ -78,7 +79,7 @@ pub fn gate_wait(
         let report = gate(request);
         let took = clock.elapsed().saturating_sub(began);
         let left = at_most.saturating_sub(clock.elapsed());
-        if report.verdict == Verdict::Ok || left.is_zero() {
+        if report.verdict <= until || left.is_zero() {
             return report;
         }
         let pending = report.facts.backlog.as_ref().map_or(most_pending, |backlog| backlog.ready_files);

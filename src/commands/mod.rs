@@ -3,6 +3,7 @@
 
 mod archive;
 mod claim;
+mod doctor;
 mod drain;
 mod gate;
 mod hint;
@@ -14,6 +15,7 @@ mod prune;
 mod restore;
 mod set_aside;
 mod source;
+mod status;
 mod survey;
 mod verify;
 
@@ -22,6 +24,7 @@ pub use claim::{
     ClaimError, ClaimListReport, ClaimRemoveRequest, ClaimRequest, Refreshed, claim, claim_list,
     claim_remove, observe, refresh_claim,
 };
+pub use doctor::{Diagnosis, DoctorReport, DoctorRequest, doctor};
 pub use drain::{
     Acknowledged, DrainError, DrainReport, DrainRequest, DrainTally, FileFailure, FileRange, Owner, drain,
 };
@@ -42,6 +45,7 @@ pub use restore::{
     restore,
 };
 pub use set_aside::{SetAsideError, SetAsideReport, SetAsideRequest, set_aside};
+pub use status::{ArchiveOverview, NodeOverview, StatusReport, StatusRequest, TimelineOverview, status};
 pub use verify::{
     Comparison, Finding, Tally, VerifyError, VerifyReport, VerifyRequest, VerifyVerdict, verify,
 };
@@ -50,7 +54,8 @@ pub use verify::{
 pub mod facts {
     pub use crate::cluster::{ControlFile, Invalidation, SlotPersistency, SlotState, Status};
     pub use crate::repository::{
-        Claim, ClaimKey, Conflict, Envelope, Form, Hold, HoldName, KnownGap, NodeRole, StoredForm,
+        Claim, ClaimKey, Conflict, Envelope, Form, Hold, HoldName, Holdings, KnownGap, Measure, NodeRole,
+        StoredForm,
     };
 }
 

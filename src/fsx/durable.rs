@@ -193,10 +193,17 @@ fn rename_new(from: &Path, to: &Path) -> Result<Published, PathError> {
 /// # Errors
 /// When the directory cannot be opened or synced.
 pub fn sync_dir(dir: &Path) -> Result<(), PathError> {
-    match File::open(dir).at("open", dir)?.sync_all() {
-        Err(error) if [Some(22), Some(9)].contains(&error.raw_os_error()) => Ok(()),
+    let folder = File::open(dir).at("open", dir)?;
+    match folder.sync_all() {
+        Err(error) if is_tolerated_for_directories(&error) => Ok(()),
         other => other.at("fsync directory", dir),
     }
+}
+
+/// Whether a file system that cannot sync directories answers so.
+pub(super) fn is_tolerated_for_directories(error: &io::Error) -> bool {
+    let tolerated = [Errno::INVAL, Errno::BADF];
+    tolerated.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// Makes an existing file and its name durable, and forgets what the page cache holds of it, so that whoever
@@ -333,7 +340,7 @@ pub fn sweep(staging: &Path) -> Result<u64, PathError> {
 }
 
 /// A name that no other process on any host gives: the host's part tells sweepers whose locks they can see.
-fn staged_name(stem: &str) -> String {
+pub(super) fn staged_name(stem: &str) -> String {
     let random = RandomState::new().build_hasher().finish();
     format!("{stem}.{}.{random:016x}", host_tag())
 }

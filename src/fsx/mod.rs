@@ -7,6 +7,7 @@ mod error;
 mod lock;
 mod names;
 mod owner;
+mod probe;
 mod space;
 
 pub use delivery::Delivery;
@@ -17,5 +18,6 @@ pub use durable::{
 pub use error::{AtPath, PathError};
 pub use lock::{LockGuard, lock_exclusive, try_lock_exclusive};
 pub use names::{NameKind, for_each_name};
-pub use owner::{foreign_owner, is_superuser};
+pub use owner::{Ownership, foreign_owner, is_superuser, ownership};
+pub use probe::{RoundTrip, round_trip};
 pub use space::{free_bytes, is_same_file_system};

@@ -23,6 +23,29 @@ pub fn foreign_owner(path: &Path) -> Result<Option<String>, PathError> {
     }
 }
 
+/// Whom a file or directory belongs to, and what others may do with it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ownership {
+    /// The user's number.
+    pub uid: u32,
+    /// The user's name as /etc/passwd has it, or the number.
+    pub user: String,
+    /// The group's number.
+    pub gid: u32,
+    /// The permission bits.
+    pub mode: u32,
+}
+
+/// Whom a file or directory belongs to, through symbolic links.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub fn ownership(path: &Path) -> Result<Ownership, PathError> {
+    let metadata = fs::metadata(path).at("look at", path)?;
+    let (uid, gid) = (metadata.uid(), metadata.gid());
+    Ok(Ownership { uid, user: user_name(uid), gid, mode: metadata.mode() & 0o7777 })
+}
+
 /// Whether this process runs as the superuser.
 #[must_use]
 pub fn is_superuser() -> bool {

@@ -1,8 +1,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::{
-    ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClusterFacts, Facts, Finding, HeadInRepository,
-    Problem, RepositoryFacts, RepositoryState, RunState, SlotFacts, Verdict,
+    ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClusterFacts, EndFacts, Facts, Finding,
+    HeadInRepository, Problem, RepositoryFacts, RepositoryState, RunState, SlotFacts, Verdict,
 };
 
 /// What is still fine, and what is asked for.
@@ -42,7 +42,7 @@ pub fn assess(facts: &Facts, policy: &Policy) -> Vec<Finding> {
     } else {
         found.cluster(facts);
         found.archiver(facts);
-        found.repository(facts, policy);
+        found.repository(&facts.repository, Demand::of(facts), policy);
         found.backlog(facts, policy);
         found.count(facts, policy);
         found.slots(facts);
@@ -54,6 +54,40 @@ pub fn assess(facts: &Facts, policy: &Policy) -> Vec<Finding> {
     found.0
 }
 
+/// Says what is wrong with a repository by itself, as on a host that has no cluster.
+#[must_use]
+pub fn assess_archive(state: &RepositoryState, policy: &Policy) -> Vec<Finding> {
+    let mut found = Findings::default();
+    found.repository(state, Demand { pending_bytes: 0, archives: true, by_primary: false }, policy);
+    found.0.sort_by_key(|finding| std::cmp::Reverse(finding.verdict));
+    found.0
+}
+
+/// What a node asks of its repository.
+#[derive(Clone, Copy)]
+struct Demand {
+    /// What it is to take next.
+    pending_bytes: u64,
+    /// Whether anything is archived at all.
+    archives: bool,
+    /// Whether the node writes WAL as a primary, or will as soon as it recovers from a crash. One that was shut
+    /// down waits for somebody to decide.
+    by_primary: bool,
+}
+
+impl Demand {
+    fn of(facts: &Facts) -> Self {
+        Self {
+            pending_bytes: facts.backlog.as_ref().map_or(0, |backlog| backlog.bytes),
+            archives: facts.archiver.as_ref().is_ok_and(|archiver| archiver.mode.0 != ArchiveMode::Off),
+            by_primary: facts
+                .cluster
+                .as_ref()
+                .is_ok_and(|cluster| !cluster.is_standby && cluster.run_state != RunState::Stopped),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Findings(Vec<Finding>);
 
@@ -62,8 +96,12 @@ impl Findings {
         self.0.push(Finding { verdict, problem });
     }
 
+    /// One reason is told once, for what it hides first.
     fn not_known(&mut self, what: &'static str, reason: &str) {
-        self.add(Verdict::Unknown, Problem::NotKnown { what, reason: reason.to_owned() });
+        let is_told = |finding: &Finding| matches!(&finding.problem, Problem::NotKnown { reason: told, .. } if told == reason);
+        if !self.0.iter().any(is_told) {
+            self.add(Verdict::Unknown, Problem::NotKnown { what, reason: reason.to_owned() });
+        }
     }
 
     fn cluster(&mut self, facts: &Facts) {
@@ -140,8 +178,8 @@ impl Findings {
         }
     }
 
-    fn repository(&mut self, facts: &Facts, policy: &Policy) {
-        match &facts.repository {
+    fn repository(&mut self, state: &RepositoryState, demand: Demand, policy: &Policy) {
+        match state {
             RepositoryState::NotNamed => {}
             RepositoryState::Unusable { location, reason } => {
                 let (location, reason) = (location.clone(), reason.clone());
@@ -157,39 +195,40 @@ impl Findings {
             RepositoryState::NotJudged { reason, .. } => {
                 self.not_known("the state of the repository", reason)
             }
-            RepositoryState::Usable(repository) => self.usable_repository(facts, repository, policy),
+            RepositoryState::Usable(repository) => self.usable_repository(repository, demand, policy),
         }
     }
 
-    fn usable_repository(&mut self, facts: &Facts, repository: &RepositoryFacts, policy: &Policy) {
+    fn usable_repository(&mut self, repository: &RepositoryFacts, demand: Demand, policy: &Policy) {
         let location = || repository.location.clone();
         if let Some(reason) = repository.unwritable.clone() {
             self.add(Verdict::Critical, Problem::RepositoryUnwritable { location: location(), reason });
         }
-        self.space(facts, repository, policy);
+        self.space(repository, demand, policy);
         if policy.with_advice && repository.shares_file_system {
             self.add(Verdict::Warning, Problem::SharedFileSystem { location: location() });
         }
-        let archives = facts.archiver.as_ref().is_ok_and(|archiver| archiver.mode.0 != ArchiveMode::Off);
-        if repository.start.is_none() && archives {
+        if repository.start.is_none() && demand.archives {
             self.add(Verdict::Warning, Problem::NothingStored);
         }
         // A standby follows the newer timeline, sooner or later.
-        let is_primary = facts.cluster.as_ref().is_ok_and(|cluster| !cluster.is_standby);
-        if let Some((timeline, switch)) = repository.newer_timeline.filter(|_| is_primary) {
+        if let Some((timeline, switch)) = repository.newer_timeline.filter(|_| demand.by_primary) {
             self.add(Verdict::Critical, Problem::Superseded { timeline, switch });
         }
         if !repository.missing.is_empty() {
             self.add(Verdict::Critical, Problem::Gaps(repository.missing.clone()));
         }
-        if !repository.unqueued.is_empty() && archives {
+        if !repository.known_gaps.is_empty() {
+            self.add(Verdict::Warning, Problem::KnownGaps(repository.known_gaps.clone()));
+        }
+        if !repository.unqueued.is_empty() && demand.archives {
             self.add(Verdict::Critical, Problem::Unqueued(repository.unqueued.clone()));
         }
     }
 
-    fn space(&mut self, facts: &Facts, repository: &RepositoryFacts, policy: &Policy) {
+    fn space(&mut self, repository: &RepositoryFacts, demand: Demand, policy: &Policy) {
         let free_bytes = repository.free_bytes;
-        let pending_bytes = facts.backlog.as_ref().map_or(0, |backlog| backlog.bytes);
+        let pending_bytes = demand.pending_bytes;
         if policy.min_free_bytes > 0 && free_bytes < policy.min_free_bytes {
             let min_free_bytes = policy.min_free_bytes;
             self.add(Verdict::Critical, Problem::LowSpace { free_bytes, min_free_bytes });
@@ -263,10 +302,14 @@ impl Findings {
             | RepositoryState::NotJudged { .. } => return,
         };
         let Ok(cluster) = &facts.cluster else { return };
-        if let Some(reason) = end_is_not_proven(cluster, repository) {
+        let end = repository.end.clone().unwrap_or_default();
+        if let Some(reason) = end_is_not_proven(cluster, &end) {
             self.add(Verdict::Critical, Problem::EndNotProven(reason.to_owned()));
-        } else if !repository.missing_before_end.is_empty() {
-            self.add(Verdict::Critical, Problem::MissingBeforeEnd(repository.missing_before_end.clone()));
+        } else if !end.missing.is_empty() {
+            self.add(Verdict::Critical, Problem::MissingBeforeEnd(end.missing));
+        } else if let Some(name) = end.pending {
+            let reason = format!("'{name}' is pending, and is not stored");
+            self.add(Verdict::Critical, Problem::EndNotProven(reason));
         }
     }
 }
@@ -275,7 +318,7 @@ impl Findings {
 /// access/xlog_internal.h).
 const FIRST_RECORD_BYTES: u64 = 0x28;
 
-fn end_is_not_proven(cluster: &ClusterFacts, repository: &RepositoryFacts) -> Option<&'static str> {
+fn end_is_not_proven(cluster: &ClusterFacts, end: &EndFacts) -> Option<&'static str> {
     let begins_its_segment =
         cluster.redo.get().checked_rem(cluster.segment_bytes) == Some(FIRST_RECORD_BYTES);
     match cluster.run_state {
@@ -289,7 +332,9 @@ fn end_is_not_proven(cluster: &ClusterFacts, repository: &RepositoryFacts) -> Op
         RunState::Stopped if cluster.checkpoint != cluster.redo || !begins_its_segment => {
             Some("its last checkpoint does not begin a segment: the server did not switch to a new one first")
         }
-        RunState::Stopped if repository.start.is_none() => Some("the repository holds no segment"),
+        RunState::Stopped if end.start.is_none() => {
+            Some("the repository holds no segment of this node's timelines")
+        }
         RunState::Stopped => None,
     }
 }

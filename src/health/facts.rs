@@ -252,7 +252,7 @@ pub enum RepositoryState {
         reason: String,
     },
     /// It can be read.
-    Usable(RepositoryFacts),
+    Usable(Box<RepositoryFacts>),
 }
 
 /// What was found in a repository.
@@ -275,14 +275,35 @@ pub struct RepositoryFacts {
     pub missing: Vec<SegmentRange>,
     /// A timeline that is archived here and left this node's own one, and where it did: somebody was promoted.
     pub newer_timeline: Option<(Timeline, Lsn)>,
-    /// How many segments were acknowledged as lost.
-    pub known_lost: u64,
+    /// What was acknowledged as lost, and a recovery from `start` on meets.
+    pub known_gaps: Vec<SegmentRange>,
     /// Segments that the server has finished and not queued, and that are not stored, from `start` on.
     pub unqueued: Vec<SegmentRange>,
     /// What is stored under the name of the queue's head.
     pub head: HeadInRepository,
-    /// For a node that was shut down: the segments before its end that are not stored.
-    pub missing_before_end: Vec<SegmentRange>,
+    /// Whether everything before the end of a node that was shut down is stored; `None` where nobody asked.
+    pub end: Option<EndFacts>,
+}
+
+impl RepositoryFacts {
+    /// Whether any segment was found missing, by whatever it was looked for.
+    #[must_use]
+    pub fn lacks_segments(&self) -> bool {
+        let before_end = self.end.as_ref().is_some_and(|end| !end.missing.is_empty());
+        before_end || !self.missing.is_empty() || !self.unqueued.is_empty()
+    }
+}
+
+/// What is stored of the timelines that a node went through, up to its end.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct EndFacts {
+    /// The segment that they have to be whole from; `None` where nothing of them is stored.
+    pub start: Option<SegmentName>,
+    /// The segments from there to the end that are not stored.
+    pub missing: Vec<SegmentRange>,
+    /// The first pending file that is no segment and is not stored: without a history or the end of a base
+    /// backup the segments are of no use.
+    pub pending: Option<WalFileName>,
 }
 
 /// What is stored under the name of the file that the server archives next.

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{ConfigFault, Source, Verdict};
+use super::{ConfigFault, Flaw, Source, Verdict};
 use crate::wal::{Lsn, SegmentRange, SystemIdentifier, Timeline, WalFileName};
 
 /// Something that is not as it should be, and how bad that is.
@@ -160,6 +160,8 @@ pub enum Problem {
     NothingStored,
     /// The repository lacks segments.
     Gaps(Vec<SegmentRange>),
+    /// The repository lacks segments that were acknowledged as lost.
+    KnownGaps(Vec<SegmentRange>),
     /// Finished segments are neither queued nor stored.
     Unqueued(Vec<SegmentRange>),
     /// A slot holds WAL back and does not move.
@@ -187,6 +189,8 @@ pub enum Problem {
     EndNotProven(String),
     /// Segments before the end of a node that was shut down are not stored.
     MissingBeforeEnd(Vec<SegmentRange>),
+    /// What doctor finds beside.
+    Flaw(Flaw),
     /// Something that has to be known is not.
     NotKnown {
         /// What.
@@ -206,7 +210,7 @@ fn ranges(of: &[SegmentRange]) -> String {
 }
 
 /// Where a setting stands, as ` (FILE:LINE)`.
-fn at(source: Option<&Source>) -> String {
+pub(super) fn at(source: Option<&Source>) -> String {
     source.map_or_else(String::new, |source| format!(" ({source})"))
 }
 
@@ -220,7 +224,7 @@ impl fmt::Display for Source {
 }
 
 /// A time as people say it, to the minute from an hour on.
-fn spoken(time: Duration) -> String {
+pub(super) fn spoken(time: Duration) -> String {
     let seconds = time.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
@@ -336,6 +340,9 @@ impl fmt::Display for Problem {
             }
             Self::NothingStored => f.write_str("the repository holds no segment yet"),
             Self::Gaps(missing) => write!(f, "the repository has gaps: {}", ranges(missing)),
+            Self::KnownGaps(lost) => {
+                write!(f, "no base backup was taken since these were lost: {}", ranges(lost))
+            }
             Self::Unqueued(unqueued) => {
                 write!(f, "finished segments are neither queued nor stored: {}", ranges(unqueued))
             }
@@ -353,7 +360,8 @@ impl fmt::Display for Problem {
             Self::MissingBeforeEnd(missing) => {
                 write!(f, "segments before the end of the WAL are not stored: {}", ranges(missing))
             }
-            Self::NotKnown { what, reason } => write!(f, "{what} is not known: {reason}"),
+            Self::Flaw(flaw) => flaw.fmt(f),
+            Self::NotKnown { what, reason } => write!(f, "{what} cannot be told: {reason}"),
         }
     }
 }
@@ -386,12 +394,14 @@ impl Problem {
             Self::SharedFileSystem { .. } => "shared_file_system",
             Self::NothingStored => "nothing_stored",
             Self::Gaps(_) => "gaps",
+            Self::KnownGaps(_) => "known_gaps",
             Self::Unqueued(_) => "unqueued",
             Self::InactiveSlot { .. } => "inactive_slot",
             Self::LostSlot { .. } => "lost_slot",
             Self::UnreadableSlot { .. } => "unreadable_slot",
             Self::EndNotProven(_) => "end_not_proven",
             Self::MissingBeforeEnd(_) => "missing_before_end",
+            Self::Flaw(flaw) => flaw.key(),
             Self::NotKnown { .. } => "not_known",
         }
     }
@@ -416,7 +426,8 @@ impl Problem {
             }
             Self::Stuck { .. } => "The archiver fails or hangs; the server's log says why.",
             Self::HeadConflict { .. } => {
-                "Another server stores into this repository: two primaries on one timeline, or a copy of the cluster."
+                "Another server stored under that name: a second primary on this timeline, a copy of this cluster, or a \
+                 standby that archived the end of a timeline as far as it got."
             }
             Self::Superseded { .. } => {
                 "Another server was promoted: a standby while this node went on, or a copy of this cluster. There are \
@@ -447,6 +458,7 @@ impl Problem {
                 "One disk that fails takes both, and a full archive stops the server."
             }
             Self::Gaps(_) => "No recovery from the newest base backup can cross them.",
+            Self::KnownGaps(_) => "No recovery that begins before them can go on behind them.",
             Self::Unqueued(_) => {
                 "The server will queue them at a later checkpoint; until then nobody archives them."
             }
@@ -456,6 +468,7 @@ impl Problem {
                 "Whether everything that the node wrote is archived cannot be told from its files."
             }
             Self::MissingBeforeEnd(_) => "They exist on this node only.",
+            Self::Flaw(flaw) => return flaw.why(),
             Self::Config(_)
             | Self::RepositoryUnusable { .. }
             | Self::RepositoryUnwritable { .. }
@@ -515,9 +528,12 @@ impl Problem {
                 "Rebuild its consumer, or let it catch up by restore_command; drop the slot."
             }
             Self::EndNotProven(_) => {
-                "Start the node and shut it down again (fast), or compare with the standby."
+                "Start the node with a working archive_command and shut it down again (fast), or compare with the \
+                 standby: servers up to 14 do not switch without one."
             }
+            Self::KnownGaps(_) => "Take a new base backup.",
             Self::NothingStored => "Take a base backup once archiving works.",
+            Self::Flaw(flaw) => return flaw.next_step(),
             Self::UnreadableSlot { .. } | Self::NotKnown { .. } => return None,
         })
     }

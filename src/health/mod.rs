@@ -1,19 +1,30 @@
 //! Health: what the facts of a cluster and of its repository mean. Facts are values, gathered elsewhere; what is
 //! found in them is a list of findings, and the worst of those is the verdict. No I/O, no clock.
 
+mod advice;
 mod assess;
+mod command;
+mod environment;
 mod facts;
 mod finding;
+mod flaw;
+mod setup;
 
 #[cfg(test)]
 mod tests;
 
-pub use assess::{Policy, assess};
+pub use advice::{Edit, Effect, Place, Tool, diagnose, edits};
+pub use assess::{Policy, assess, assess_archive};
+pub use command::{program_of, repository_of};
+pub use environment::{EnvironmentFacts, Owner, RoundTripFacts, inspect_environment};
 pub use facts::{
-    ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClusterFacts, ConfigFault, Facts, Head,
-    HeadInRepository, Pace, RepositoryFacts, RepositoryState, RunState, SlotFacts, SlotLoss, Source, Unknown,
+    ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClusterFacts, ConfigFault, EndFacts, Facts,
+    Head, HeadInRepository, Pace, RepositoryFacts, RepositoryState, RunState, SlotFacts, SlotLoss, Source,
+    Unknown,
 };
 pub use finding::{Finding, Problem};
+pub use flaw::Flaw;
+pub use setup::{Manual, ProgramFacts, ProgramState, RepositoryInCommand, SetupFacts};
 
 /// How bad something is; the worst decides.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

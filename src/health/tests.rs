@@ -52,7 +52,7 @@ fn healthy() -> Facts {
             dest: None,
             faults: Vec::new(),
         }),
-        repository: RepositoryState::Usable(RepositoryFacts {
+        repository: RepositoryState::Usable(Box::new(RepositoryFacts {
             location: "/archive".to_owned(),
             unwritable: None,
             free_bytes: 1 << 40,
@@ -61,11 +61,11 @@ fn healthy() -> Facts {
             newest_backup: Some(segment(1)),
             missing: Vec::new(),
             newer_timeline: None,
-            known_lost: 0,
+            known_gaps: Vec::new(),
             unqueued: Vec::new(),
             head: HeadInRepository::Absent,
-            missing_before_end: Vec::new(),
-        }),
+            end: None,
+        })),
         slots: Ok(Vec::new()),
     }
 }
@@ -266,6 +266,11 @@ fn a_repository_that_cannot_take_the_wal_closes_the_gate() {
 }
 
 #[test]
+fn an_acknowledged_gap_is_told_until_a_newer_base_backup_lies_behind_it() {
+    finds(|facts| repository(facts).known_gaps = vec![range(3, 4)], &[("known_gaps", Verdict::Warning)]);
+}
+
+#[test]
 fn a_primary_whose_timeline_somebody_left_is_told_and_a_standby_is_not() {
     let newer = |facts: &mut Facts| {
         repository(facts).newer_timeline = Some((Timeline::new(2).unwrap(), Lsn::new(5)));
@@ -332,6 +337,7 @@ fn the_end_is_proven_only_of_a_node_that_was_shut_down_at_the_beginning_of_a_seg
     let end = |change: &dyn Fn(&mut Facts)| {
         let mut facts = healthy();
         facts.cluster.as_mut().unwrap().run_state = RunState::Stopped;
+        repository(&mut facts).end = Some(EndFacts { start: Some(segment(1)), ..EndFacts::default() });
         change(&mut facts);
         found(&facts, &policy)
     };
@@ -354,10 +360,12 @@ fn the_end_is_proven_only_of_a_node_that_was_shut_down_at_the_beginning_of_a_seg
     };
     assert_eq!(end(&redo(10 * size().bytes() + 0x60)), not_proven);
     assert_eq!(end(&|facts| facts.cluster.as_mut().unwrap().checkpoint = Lsn::new(1)), not_proven);
-    assert_eq!(
-        end(&|facts| repository(facts).missing_before_end = vec![range(8, 9)]),
-        [("missing_before_end", Verdict::Critical)]
-    );
+    let at_end = |change: &dyn Fn(&mut EndFacts)| {
+        end(&|facts| change(repository(facts).end.as_mut().expect("it was asked for")))
+    };
+    assert_eq!(at_end(&|end| end.missing = vec![range(8, 9)]), [("missing_before_end", Verdict::Critical)]);
+    assert_eq!(at_end(&|end| end.start = None), not_proven, "nothing of its timelines is stored");
+    assert_eq!(at_end(&|end| end.pending = Some("00000002.history".parse().unwrap())), not_proven);
     assert_eq!(end(&|facts| facts.repository = RepositoryState::NotNamed), [("not_known", Verdict::Unknown)]);
 }
 

@@ -28,8 +28,11 @@ pub fn gate_text(report: &GateReport, colour: Colour) -> String {
     if matches!(report.facts.repository, RepositoryState::NotNamed) && !report.policy.count_only {
         text.push_str("repository: none is named (--repo), so the archive itself was not looked at\n");
     }
-    if report.policy.is_final && report.verdict == Verdict::Ok {
-        text.push_str("proven: everything that this node wrote before its end is stored\n");
+    if report.policy.is_final && matches!(report.verdict, Verdict::Ok | Verdict::Warning) {
+        text.push_str("proven: everything that this node wrote before its end is stored");
+        let has_lost = matches!(&report.facts.repository,
+            RepositoryState::Usable(repository) if !repository.known_gaps.is_empty());
+        text.push_str(if has_lost { ", but for what was acknowledged as lost\n" } else { "\n" });
     }
     text.push_str(&findings_text(&report.findings, colour));
     text
@@ -136,7 +139,10 @@ fn details(problem: &Problem) -> Value {
         | Problem::ArchiveDest { at, .. }
         | Problem::LibraryAndCommand { at, .. } => source_json(Some(at)),
         Problem::Config(fault) => json!({"file": fault.file, "line": fault.line}),
-        Problem::Gaps(of) | Problem::Unqueued(of) | Problem::MissingBeforeEnd(of) => {
+        Problem::Gaps(of)
+        | Problem::KnownGaps(of)
+        | Problem::Unqueued(of)
+        | Problem::MissingBeforeEnd(of) => {
             json!({"segments": ranges(of)})
         }
         Problem::LowSpace { free_bytes, .. } | Problem::TooSmallForBacklog { free_bytes, .. } => {
@@ -148,7 +154,7 @@ fn details(problem: &Problem) -> Value {
     }
 }
 
-fn source_json(source: Option<&Source>) -> Value {
+pub(super) fn source_json(source: Option<&Source>) -> Value {
     source.map_or_else(|| json!({}), |source| json!({"file": source.file, "line": source.line}))
 }
 

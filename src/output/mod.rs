@@ -2,6 +2,7 @@
 
 mod claim;
 mod colour;
+mod doctor;
 mod drain;
 mod failure;
 mod gate;
@@ -11,6 +12,8 @@ mod inspect;
 mod progress;
 mod prune;
 mod set_aside;
+mod sheet;
+mod status;
 mod time;
 mod verify;
 
@@ -18,6 +21,7 @@ pub use claim::{
     claim_json, claim_list_json, claim_list_text, claim_removed_json, claim_removed_text, claim_text,
 };
 pub use colour::Colour;
+pub use doctor::{doctor_json, doctor_text};
 pub use drain::{drain_json, drain_text};
 pub use failure::{Failure, LogFormat};
 pub use gate::{
@@ -32,6 +36,7 @@ pub use inspect::{inspect_json, inspect_text};
 pub use progress::ProgressDisplay;
 pub use prune::{prune_json, prune_text};
 pub use set_aside::{set_aside_json, set_aside_text};
+pub use status::{status_json, status_text};
 pub use time::show_time;
 pub use verify::{verify_json, verify_text};
 

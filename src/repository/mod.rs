@@ -8,6 +8,7 @@ mod digest;
 mod envelope;
 mod error;
 mod fetch;
+mod holdings;
 mod holds;
 mod identity;
 mod in_json;
@@ -31,6 +32,7 @@ pub use digest::{Digest, for_each_hashed};
 pub use envelope::{Decoded, Envelope, Packing, decode};
 pub use error::RepositoryError;
 pub use fetch::{Expected, Fetched, Proven, header_agrees};
+pub use holdings::{Holdings, Measure};
 pub use holds::{Hold, HoldName};
 pub use identity::{Charter, Identity, StoredForm};
 pub use inventory::Inventory;
@@ -40,7 +42,7 @@ pub use put::{Offer, Put, Source};
 pub use stamp::SourceStamp;
 pub use verified::{Mark, MarkGroup, Marks};
 
-use crate::storage::{Key, ObjectStat, Published, Store, StoreLock};
+use crate::storage::{Key, ObjectStat, Ownership, Published, RoundTrip, Store, StoreLock};
 use crate::wal::{Lsn, SegmentName, Timeline, TimelineHistory, WalFileKind, WalFileName};
 use identity::publish_json;
 use layout::state_key;
@@ -191,6 +193,22 @@ impl<'s> Repository<'s> {
     /// When the store cannot tell.
     pub fn free_bytes(&self) -> Result<u64, RepositoryError> {
         Ok(self.store.free_bytes()?)
+    }
+
+    /// Whom it belongs to; `None` for a store without owners.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn ownership(&self) -> Result<Option<Ownership>, RepositoryError> {
+        Ok(self.store.ownership()?)
+    }
+
+    /// Takes bytes into staging and back, and takes them away again: nothing stays.
+    ///
+    /// # Errors
+    /// When a step fails, or other bytes come back.
+    pub fn round_trip(&self, bytes: &[u8]) -> Result<RoundTrip, RepositoryError> {
+        Ok(self.store.round_trip(bytes)?)
     }
 
     /// Takes away what killed writers left; returns how many files.

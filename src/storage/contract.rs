@@ -95,6 +95,31 @@ fn listing_tells_objects_from_folders(store: &dyn Store) {
     assert_eq!(store.list("no/such/folder").unwrap(), Vec::new());
 }
 
+fn a_walk_shows_what_a_listing_does_with_the_stats(store: &dyn Store) {
+    for folder in ["", ".walkeep", "no/such/folder"] {
+        let (mut seen, mut sized) = (Vec::new(), Vec::new());
+        let mut see = |name: &str, stat: Option<&ObjectStat>| {
+            seen.push(name.to_owned());
+            sized.extend(stat.map(|stat| (name.to_owned(), stat.clone())));
+        };
+        store.for_each(folder, &mut see).unwrap();
+        seen.sort();
+        assert_eq!(seen, names(store, folder), "{folder}");
+        let objects = store.list(folder).unwrap().into_iter().filter(|listed| listed.is_object).count();
+        assert_eq!(sized.len(), objects);
+        for (name, stat) in sized {
+            let below = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            assert_eq!(store.stat(&key(&below)).unwrap(), Some(stat));
+        }
+    }
+}
+
+fn a_round_trip_leaves_nothing_behind(store: &dyn Store) {
+    let before = names(store, "");
+    assert!(store.round_trip(b"there and back").unwrap().hard_links);
+    assert_eq!((names(store, ""), names(store, ".walkeep/staging")), (before, Vec::new()));
+}
+
 fn confirmation_and_removal_need_the_object(store: &dyn Store) {
     create(store, "confirmed", b"bytes");
     assert_eq!(store.confirm(&key("confirmed")).unwrap().stat.size_bytes, 5);
@@ -112,6 +137,8 @@ fn keeps_the_contract(store: &dyn Store) {
     state_is_replaced_whole(store);
     relocation_keeps_the_bytes_and_never_replaces(store);
     listing_tells_objects_from_folders(store);
+    a_walk_shows_what_a_listing_does_with_the_stats(store);
+    a_round_trip_leaves_nothing_behind(store);
     confirmation_and_removal_need_the_object(store);
     drop(store.lock(&key(".walkeep/publish.lock")).unwrap());
     drop(store.try_lock(&key(".walkeep/claims/a.lock")).unwrap().expect("nobody holds it"));

@@ -8,7 +8,10 @@ use std::time::SystemTime;
 use rustix::fs::OFlags;
 use walkdir::WalkDir;
 
-use super::{Key, Listed, ObjectStat, OpenObject, Published, StagedObject, Store, StoreError, StoreLock};
+use super::{
+    Key, Listed, ObjectStat, OpenObject, Ownership, Published, RoundTrip, StagedObject, Store, StoreError,
+    StoreLock,
+};
 use crate::fsx::{self, AtPath, LockGuard, Modes, NameKind, PathError, Staged};
 
 /// A store in a directory: keys are paths below it, staging is `.walkeep/staging`.
@@ -84,6 +87,24 @@ impl DirectoryStore {
             }
             other => Ok(other?),
         }
+    }
+
+    /// Walks through a folder's own entries; the top has to be there.
+    fn walk(&self, folder: &str, mut see: impl FnMut(&walkdir::DirEntry)) -> Result<(), StoreError> {
+        let dir = self.root.join(folder);
+        for entry in WalkDir::new(&dir).min_depth(1).max_depth(1).follow_root_links(true) {
+            match entry {
+                Ok(entry) => see(&entry),
+                Err(error) => match error.into_io_error() {
+                    Some(gone) if gone.kind() == io::ErrorKind::NotFound && !folder.is_empty() => {}
+                    gone => {
+                        let error = gone.unwrap_or_else(|| io::Error::other("a loop of links"));
+                        return Err(PathError::new("list", &dir, error).into());
+                    }
+                },
+            }
+        }
+        Ok(())
     }
 
     /// The path of a key, below folders that exist.
@@ -217,22 +238,11 @@ impl Store for DirectoryStore {
     }
 
     fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError> {
-        let dir = self.root.join(folder);
         let mut listed = Vec::new();
-        for entry in WalkDir::new(&dir).min_depth(1).max_depth(1).follow_root_links(true) {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => match error.into_io_error() {
-                    Some(gone) if gone.kind() == io::ErrorKind::NotFound && !folder.is_empty() => continue,
-                    gone => {
-                        let error = gone.unwrap_or_else(|| io::Error::other("a loop of links"));
-                        return Err(PathError::new("list", &dir, error).into());
-                    }
-                },
-            };
+        self.walk(folder, |entry| {
             let name = entry.file_name().to_string_lossy().into_owned();
             listed.push(Listed { name, is_object: entry.file_type().is_file() });
-        }
+        })?;
         Ok(listed)
     }
 
@@ -243,6 +253,28 @@ impl Store for DirectoryStore {
             Err(error) if error.io().kind() == io::ErrorKind::NotFound && !folder.is_empty() => Ok(()),
             other => Ok(other?),
         }
+    }
+
+    fn for_each(
+        &self,
+        folder: &str,
+        see: &mut dyn FnMut(&str, Option<&ObjectStat>),
+    ) -> Result<(), StoreError> {
+        let mut failed = None;
+        self.walk(folder, |entry| {
+            let name = entry.file_name().to_string_lossy();
+            if !entry.file_type().is_file() {
+                return see(&name, None);
+            }
+            match fs::symlink_metadata(entry.path()) {
+                Ok(metadata) => see(&name, Self::described(entry.path(), &metadata).ok().as_ref()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    failed.get_or_insert_with(|| PathError::new("look at", entry.path(), error));
+                }
+            }
+        })?;
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn replace_state(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
@@ -287,6 +319,14 @@ impl Store for DirectoryStore {
 
     fn free_bytes(&self) -> Result<u64, StoreError> {
         Ok(fsx::free_bytes(&self.root)?)
+    }
+
+    fn ownership(&self) -> Result<Option<Ownership>, StoreError> {
+        Ok(Some(fsx::ownership(&self.root)?))
+    }
+
+    fn round_trip(&self, bytes: &[u8]) -> Result<RoundTrip, StoreError> {
+        Ok(fsx::round_trip(&self.staging(), self.modes()?, bytes)?)
     }
 
     fn sweep(&self) -> Result<u64, StoreError> {

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::{Key, Listed, ObjectStat, OpenObject, Published, StagedObject, Store, StoreError, StoreLock};
+use super::{
+    Key, Listed, ObjectStat, OpenObject, Ownership, Published, RoundTrip, StagedObject, Store, StoreError,
+    StoreLock,
+};
 use crate::fsx::PathError;
 
 /// A store in memory, for tests: what it keeps is gone with it. Its clock ticks once a change.
@@ -164,6 +167,18 @@ impl Store for MemoryStore {
         Ok(listed)
     }
 
+    fn for_each(
+        &self,
+        folder: &str,
+        see: &mut dyn FnMut(&str, Option<&ObjectStat>),
+    ) -> Result<(), StoreError> {
+        for Listed { name, .. } in self.list(folder)? {
+            let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+            see(&name, self.objects().by_key.get(&path).map(Object::stat).as_ref());
+        }
+        Ok(())
+    }
+
     fn replace_state(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
         self.replace(key, bytes);
         Ok(())
@@ -206,6 +221,14 @@ impl Store for MemoryStore {
 
     fn free_bytes(&self) -> Result<u64, StoreError> {
         Ok(u64::MAX)
+    }
+
+    fn ownership(&self) -> Result<Option<Ownership>, StoreError> {
+        Ok(None)
+    }
+
+    fn round_trip(&self, _: &[u8]) -> Result<RoundTrip, StoreError> {
+        Ok(RoundTrip { hard_links: true, locks: true, directory_sync: true })
     }
 
     fn sweep(&self) -> Result<u64, StoreError> {

@@ -13,7 +13,7 @@ pub use directory::DirectoryStore;
 pub use memory::MemoryStore;
 
 use crate::fsx::PathError;
-pub use crate::fsx::Published;
+pub use crate::fsx::{Ownership, Published, RoundTrip};
 
 /// The name of an object: path components of a store, joined by '/'. Never absolute, never with `.` or `..`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -189,6 +189,17 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
+    /// Shows what lies in a folder one after the other, in no order, with what is known of each plain object, so
+    /// that nothing has to be kept of a million of them. What goes meanwhile may be left out.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    fn for_each(
+        &self,
+        folder: &str,
+        see: &mut dyn FnMut(&str, Option<&ObjectStat>),
+    ) -> Result<(), StoreError>;
+
     /// Replaces small state atomically and durably. Never for WAL.
     ///
     /// # Errors
@@ -242,6 +253,18 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When that cannot be told.
     fn free_bytes(&self) -> Result<u64, StoreError>;
+
+    /// Whom it belongs to; `None` for a store without owners.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    fn ownership(&self) -> Result<Option<Ownership>, StoreError>;
+
+    /// Takes bytes into staging and back, and takes them away again: nothing stays.
+    ///
+    /// # Errors
+    /// When a step fails, or other bytes come back.
+    fn round_trip(&self, bytes: &[u8]) -> Result<RoundTrip, StoreError>;
 
     /// Takes away what killed writers left in staging; returns how many.
     ///

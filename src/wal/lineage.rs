@@ -107,6 +107,21 @@ impl Lineage {
         &self.contradictions
     }
 
+    /// Whether a timeline goes through a position on another one, or is that one itself.
+    #[must_use]
+    pub fn leads_to(&self, from: Timeline, position: Lsn, to: Timeline) -> bool {
+        let mut at = to;
+        // Parents are always lower, so this ends.
+        while at != from {
+            match self.fork_of(at) {
+                Some(fork) if fork.parent == from => return fork.switch > position,
+                Some(fork) => at = fork.parent,
+                None => return false,
+            }
+        }
+        true
+    }
+
     /// The way from a position on a timeline to the newest timeline that descends from there: each further
     /// timeline with its fork, in order; empty where none does.
     #[must_use]
@@ -140,6 +155,16 @@ mod tests {
 
     fn history(own: u32, text: &str) -> TimelineHistory {
         TimelineHistory::parse(timeline(own), text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_timeline_goes_through_its_ancestors_up_to_where_they_were_left() {
+        let lineage = Lineage::of(&[history(2, "1\t0/1000\tx\n"), history(4, "1\t0/800\tx\n3\t0/900\tx\n")]);
+        let leads =
+            |from: u32, at: u64, to: u32| lineage.leads_to(timeline(from), Lsn::new(at), timeline(to));
+        assert!(leads(1, 0xFFF, 2) && leads(1, 0x7FF, 4) && leads(3, 0x8FF, 4) && leads(2, u64::MAX, 2));
+        assert!(!leads(1, 0x1000, 2) && !leads(1, 0x800, 4) && !leads(3, 0x900, 4), "left before");
+        assert!(!leads(2, 0, 4) && !leads(2, 0, 1) && !leads(4, 0, 1) && !leads(1, 0, 9), "no ancestors");
     }
 
     #[test]

@@ -11,10 +11,10 @@
 )]
 
 mod support;
-mod verify;
 
 mod adoption;
 mod archive;
+mod doctor;
 mod drain;
 mod gate;
 mod prune;
@@ -22,3 +22,6 @@ mod race;
 mod restore;
 mod set_aside;
 mod settings;
+mod status;
+mod switchover_scripts;
+mod verify;

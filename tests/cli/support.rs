@@ -413,6 +413,11 @@ impl Scene {
         self.remove(format!("data/pg_wal/archive_status/{name}.ready"));
     }
 
+    /// What the server's main configuration file says.
+    pub fn configure(&self, conf: &str) {
+        self.write("data/postgresql.conf", conf);
+    }
+
     /// Makes the data directory a standby's.
     pub fn make_standby(&self) {
         self.write("data/standby.signal", "");
@@ -492,4 +497,27 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(&self.0).status();
     }
+}
+
+/// Compares what was printed with `tests/cli/screens/NAME.txt`, whole, but for what differs from call to call: the
+/// scene's path, the binary's, times of day and free space. A screen is no wider than a terminal.
+#[track_caller]
+pub fn is_screen(scene: &Scene, outcome: &Outcome, name: &str) {
+    let mut text =
+        outcome.stdout.replace(&scene.shown(""), "SCENE/").replace(env!("CARGO_BIN_EXE_walkeep"), "WALKEEP");
+    if let Some(at) = text.find("zstd, made 20") {
+        text.replace_range(at + 11..at + 31, "2026-01-01T00:00:00Z");
+    }
+    let lines = text.lines().map(|line| match line.strip_suffix(" free") {
+        Some(free) if free.starts_with("    ") => "            62.00 MiB free".to_owned(),
+        _ => line.to_owned(),
+    });
+    let text: String = lines.map(|line| line + "\n").collect();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cli/screens/{name}.txt"));
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    // Where the scene lies deeper, lines are broken elsewhere.
+    let is_usual = scene.shown("").len() == "/tmp/.tmpXXXXXX/".len();
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let is_same = if is_usual { text == expected } else { words(&text) == words(&expected) };
+    assert!(is_same, "'{}' says\n{expected}\nand this was printed\n{text}<<<END", path.display());
 }

@@ -567,6 +567,21 @@ fn what_a_server_takes_for_archived_and_is_not_stored_is_found() {
 }
 
 #[test]
+fn the_segment_that_a_standby_left_for_a_new_timeline_is_not_missed() {
+    let scene = filled("zstd");
+    scene.write("repo/00000002.history", format!("1\t{:X}/{:X}\tx\n", 1, 2 * MIB + 0x123));
+    for timeline in [1, 2] {
+        scene.write(format!("data/pg_wal/{}", name_of(timeline, 4098)), segment_as(timeline, 4098));
+        scene.write(format!("data/pg_wal/archive_status/{}.done", name_of(timeline, 4098)), "");
+    }
+    let report = scene.verified(&["-D", "."], 1);
+    let names: Vec<_> = findings(&report, "not_stored").iter().map(|found| found["name"].clone()).collect();
+    assert_eq!(names, [name_of(2, 4098)], "{report}");
+    scene.call(&["drain", "--missing"]).run().prints(&["1 file"]);
+    assert_eq!(scene.verified(&["-D", "."], 0)["comparison"]["open"], 1);
+}
+
+#[test]
 fn what_a_server_holds_with_other_content_is_found_with_both_digests() {
     let scene = filled("zstd");
     let mut other = segment(SEGMENT);

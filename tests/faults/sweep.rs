@@ -157,6 +157,24 @@ fn verify_harms_nothing_and_never_takes_a_failure_for_damage() {
 }
 
 #[test]
+fn doctor_leaves_nothing_that_stays_whatever_fails() {
+    let command = |place: &Workplace| place.walkeep(&["doctor", "--repo", "repo"]);
+    let before = Mutex::new(None);
+    sweep(ZSTD, command, |place, injection, ended| {
+        let context = format!("{injection:?}, {ended:?}");
+        assert!(matches!(ended.code, None | Some(0..=2)), "{context}");
+        let is_fsync = injection.call == "fsync" && ended.code == Some(0);
+        assert!(!is_fsync, "an fsync that failed is never fine: {context}");
+        let names: Vec<String> = place.stored().into_keys().collect();
+        let mut before = before.lock().unwrap();
+        assert_eq!(before.get_or_insert_with(|| names.clone()), &names, "{context}");
+        drop(before);
+        place.must(&mut place.archive(SECOND));
+        assert_eq!(place.staging(), Vec::<std::path::PathBuf>::new(), "leftovers are swept: {context}");
+    });
+}
+
+#[test]
 fn init_can_be_called_again_whatever_failed() {
     let command = |place: &Workplace| place.walkeep(&["init", "--repo", "new", "-D", "data"]);
     sweep(ZSTD, command, |place, injection, ended| {

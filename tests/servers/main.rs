@@ -45,5 +45,6 @@ mod segment_sizes;
 mod server_config;
 mod slots;
 mod standby;
+mod status;
 mod stopped_kingbase;
 mod switchover_refused;

@@ -1,9 +1,9 @@
 use std::collections::HashSet;
 
-use crate::cluster::{Backlog, Cluster, ClusterError, ControlFile};
+use crate::cluster::{Backlog, Cluster, ClusterError, ControlFile, goes_on_in_child};
 use crate::commands::Progress;
 use crate::repository::Form;
-use crate::wal::{SegmentName, SegmentSize, WalFileKind, WalFileName};
+use crate::wal::{SegmentSize, WalFileKind, WalFileName};
 
 /// One file to archive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,25 +90,10 @@ fn unarchived<'a>(
 ) -> impl Iterator<Item = WalFileName> + 'a {
     let stored: HashSet<WalFileName> = stored.iter().map(|(name, _)| *name).collect();
     let pending: HashSet<WalFileName> = backlog.pending.iter().copied().collect();
-    let segments: Vec<SegmentName> = backlog
-        .wal_files
-        .iter()
-        .filter_map(|name| match name {
-            WalFileName::Segment(segment) => Some(*segment),
-            _ => None,
-        })
-        .collect();
-    let ends_its_timeline = move |name: SegmentName| {
-        let next = name.number(size).and_then(|number| number.next());
-        let next = next.and_then(|next| SegmentName::new(name.timeline(), next, size));
-        let follows = next.is_some_and(|next| segments.binary_search(&next).is_ok());
-        let is_child = |other: &SegmentName| {
-            other.timeline() > name.timeline() && other.number(size) == name.number(size)
-        };
-        !follows && segments.iter().any(is_child)
-    };
+    let segments = backlog.wal_segments();
     backlog.wal_files.iter().copied().filter(move |name| {
-        let is_left_out = matches!(name, WalFileName::Segment(segment) if ends_its_timeline(*segment));
+        let is_left_out =
+            matches!(name, WalFileName::Segment(segment) if goes_on_in_child(&segments, *segment, size));
         !stored.contains(name) && !pending.contains(name) && !is_left_out
     })
 }

@@ -4,7 +4,11 @@ use crate::health::{ArchiveMode, ArchiverFacts, ConfigFault, Source, Unknown};
 
 /// How the server is told to archive.
 pub(super) fn facts(cluster: &Cluster) -> Result<ArchiverFacts, Unknown> {
-    let config = cluster.server_config().map_err(|error| unknown(&error))?;
+    from_config(&cluster.server_config().map_err(|error| unknown(&error))?)
+}
+
+/// The same from a configuration that was read.
+pub(super) fn from_config(config: &ServerConfig) -> Result<ArchiverFacts, Unknown> {
     let mode = config.archive_mode().ok_or_else(|| {
         let value = config.value("archive_mode").map_or("", |setting| setting.value.as_str());
         Unknown(format!("archive_mode = '{value}' is none of on, off and always"))
@@ -21,8 +25,8 @@ pub(super) fn facts(cluster: &Cluster) -> Result<ArchiverFacts, Unknown> {
         mode: (mode, config.value("archive_mode").map(source)),
         command: (command.map(|setting| setting.value.clone()).unwrap_or_default(), command.map(source)),
         hidden_commands: hidden.iter().map(|setting| (setting.value.clone(), source(setting))).collect(),
-        library: not_empty(&config, "archive_library"),
-        dest: not_empty(&config, "archive_dest"),
+        library: not_empty(config, "archive_library"),
+        dest: not_empty(config, "archive_dest"),
         faults: config.faults().iter().map(fault).collect(),
     })
 }
@@ -32,7 +36,7 @@ fn not_empty(config: &ServerConfig, name: &str) -> Option<(String, Source)> {
     Some((setting.value.clone(), source(setting)))
 }
 
-fn source(setting: &Setting) -> Source {
+pub(super) fn source(setting: &Setting) -> Source {
     match &setting.origin {
         cluster::Origin::File { file, line } | cluster::Origin::RecoveryConf { file, line } => {
             Source { file: file.display().to_string(), line: Some(*line) }

@@ -2,8 +2,13 @@
 //! be read is a fact that is not known, with its reason.
 
 mod archiver;
+mod line;
 mod repository;
+mod setup;
 mod slots;
+
+pub(super) use repository::{alone, expected_of};
+pub(super) use setup::setup;
 
 use std::error::Error;
 use std::path::Path;
@@ -40,7 +45,7 @@ pub(super) fn reason(error: &dyn Error) -> String {
     texts.join(": ")
 }
 
-fn unknown(error: &ClusterError) -> Unknown {
+pub(super) fn unknown(error: &ClusterError) -> Unknown {
     Unknown(reason(error))
 }
 

@@ -1,9 +1,11 @@
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::super::source::SourceFile;
+use super::line::Line;
 use super::{SurveyRequest, reason};
 use crate::cluster::{Backlog, Cluster, ControlFile};
-use crate::health::{BacklogFacts, HeadInRepository, RepositoryFacts, RepositoryState, Unknown};
+use crate::health::{BacklogFacts, EndFacts, HeadInRepository, RepositoryFacts, RepositoryState, Unknown};
 use crate::repository::{Expected, Identity, Offer, Packing, Repository, RepositoryError};
 use crate::storage::Store;
 use crate::wal::{
@@ -40,8 +42,16 @@ pub(super) fn look(
         let repository = bound.system_identifier;
         return (RepositoryState::OfAnotherCluster { location, repository, cluster }, None);
     }
-    match facts(request, &repository, &names, seen) {
-        Ok(facts) => (RepositoryState::Usable(facts), Some(names)),
+    let judged = facts(request, &repository, &names, seen).and_then(|found| {
+        // A listing is no moment: a name that came while it was made may be missing in it, and a later one not.
+        if !found.lacks_segments() {
+            return Ok((found, names.clone()));
+        }
+        let names = repository.names()?;
+        Ok((facts(request, &repository, &names, seen)?, names))
+    });
+    match judged {
+        Ok((facts, names)) => (RepositoryState::Usable(Box::new(facts)), Some(names)),
         Err(error) => (RepositoryState::Unusable { location, reason: reason(&error) }, Some(names)),
     }
 }
@@ -52,6 +62,55 @@ pub(super) fn without_cluster(store: &dyn Store, unknown: &Unknown) -> Repositor
     match Repository::open(store) {
         Err(error) => RepositoryState::Unusable { location, reason: reason(&error) },
         Ok(_) => RepositoryState::NotJudged { location, reason: unknown.0.clone() },
+    }
+}
+
+/// What can be said of a repository by itself, where no data directory was named.
+pub(in crate::commands) fn alone(store: &dyn Store) -> RepositoryState {
+    match facts_alone(store) {
+        Ok(facts) => RepositoryState::Usable(Box::new(facts)),
+        Err(error) => RepositoryState::Unusable { location: store.location(), reason: reason(&error) },
+    }
+}
+
+fn facts_alone(store: &dyn Store) -> Result<RepositoryFacts, RepositoryError> {
+    let repository = Repository::open(store)?;
+    let mut facts = RepositoryFacts {
+        location: repository.location(),
+        unwritable: repository.check_writable().err().map(|error| reason(&error)),
+        free_bytes: repository.free_bytes()?,
+        shares_file_system: false,
+        start: None,
+        newest_backup: None,
+        missing: Vec::new(),
+        newer_timeline: None,
+        known_gaps: Vec::new(),
+        unqueued: Vec::new(),
+        head: HeadInRepository::Absent,
+        end: None,
+    };
+    let Some(identity) = repository.identity() else { return Ok(facts) };
+    let (names, size) = (repository.names()?, identity.segment_size);
+    let expected = expected_of(identity);
+    let lost: Vec<SegmentRange> = repository.known_gaps()?.into_iter().map(|gap| gap.range).collect();
+    let archive = Archive { names: &names, histories: histories(&repository, &names, expected)?, lost };
+    facts.newest_backup = newest_backup_start(names.iter().copied());
+    facts.start = facts.newest_backup.or_else(|| archive.segments().min_by_key(|name| name.number(size)));
+    if let Some(start) = facts.start {
+        facts.known_gaps = lost_from(&archive.lost, start, size);
+        let newest = facts.newest_backup;
+        let coverage = Coverage::new(archive.segments(), size, &archive.histories, &archive.lost, newest);
+        facts.missing = coverage.contiguous_from(start);
+    }
+    Ok(facts)
+}
+
+/// What a stored file of a repository's own cluster is held against.
+pub(in crate::commands) fn expected_of(identity: Identity) -> Expected {
+    Expected {
+        system_identifier: Some(identity.system_identifier),
+        segment_size: Some(identity.segment_size),
+        header_check: false,
     }
 }
 
@@ -76,12 +135,19 @@ fn facts(
 ) -> Result<RepositoryFacts, RepositoryError> {
     let size = seen.control.segment_size;
     let lost = repository.known_gaps()?.into_iter().map(|gap| gap.range).collect();
-    let archive = Archive { names, histories: histories(repository, names, seen)?, lost };
+    let expected =
+        expected_of(Identity { system_identifier: seen.control.system_identifier, segment_size: size });
+    let archive = Archive { names, histories: histories(repository, names, expected)?, lost };
     let newest_backup = newest_backup_start(names.iter().copied());
-    let coverage = Coverage::new(archive.segments(), size, &archive.histories, &archive.lost, newest_backup);
-    let start = newest_backup.or_else(|| archive.segments().min_by_key(|name| name.number(size)));
+    let line = Line::of(seen.control, &archive.histories);
+    // A server that has just been promoted may not have archived its history yet.
+    let any_start = || newest_backup.or_else(|| archive.segments().min_by_key(|name| name.number(size)));
+    let start = line.start(names).or_else(any_start);
     let from_start =
         |missing: &dyn Fn(SegmentName) -> Vec<SegmentRange>| start.map(missing).unwrap_or_default();
+    let own = line.histories(&archive.histories);
+    let mut not_missing = archive.lost.clone();
+    not_missing.extend(still_to_come(seen.backlog, size));
     Ok(RepositoryFacts {
         location: repository.location(),
         unwritable: repository.check_writable().err().map(|error| reason(&error)),
@@ -89,15 +155,22 @@ fn facts(
         shares_file_system: shares_file_system(repository, seen.cluster)?,
         start,
         newest_backup,
-        missing: from_start(&|start| coverage.contiguous_from(start)),
+        missing: from_start(&|start| {
+            Coverage::new(archive.segments(), size, &own, &not_missing, newest_backup).contiguous_from(start)
+        }),
         newer_timeline: newer_timeline(seen.control, &archive.histories),
-        known_lost: archive.lost.iter().map(|range| range.count(size)).sum(),
+        known_gaps: from_start(&|start| lost_from(&archive.lost, start, size)),
         unqueued: from_start(&|start| if seen.archives { unqueued(names, start, seen) } else { Vec::new() }),
         head: head(request, repository, names, seen),
-        missing_before_end: from_start(&|start| {
-            if request.is_final { before_end(seen.control, &archive, start) } else { Vec::new() }
-        }),
+        end: request.is_final.then(|| before_end(seen, &archive)),
     })
+}
+
+/// What is pending and there is on its way into the repository, in whatever order it comes.
+fn still_to_come(backlog: &Backlog, size: SegmentSize) -> Vec<SegmentRange> {
+    let orphans: HashSet<WalFileName> = backlog.orphans.iter().copied().collect();
+    let there = backlog.pending.iter().copied().filter(|name| !orphans.contains(name));
+    ranges(there.filter_map(whole_segment), size)
 }
 
 fn whole_segment(name: WalFileName) -> Option<SegmentName> {
@@ -116,13 +189,8 @@ fn ranges(of: impl IntoIterator<Item = SegmentName>, size: SegmentSize) -> Vec<S
 fn histories(
     repository: &Repository<'_>,
     names: &[WalFileName],
-    seen: &Seen<'_>,
+    expected: Expected,
 ) -> Result<Vec<TimelineHistory>, RepositoryError> {
-    let expected = Expected {
-        system_identifier: Some(seen.control.system_identifier),
-        segment_size: Some(seen.control.segment_size),
-        header_check: false,
-    };
     let mut histories = Vec::new();
     for name in names {
         let WalFileName::TimelineHistory(timeline) = name else { continue };
@@ -138,6 +206,11 @@ fn histories(
 fn shares_file_system(repository: &Repository<'_>, cluster: &Cluster) -> Result<bool, RepositoryError> {
     let shares = |path: &Path| repository.shares_file_system_with(path);
     Ok(shares(cluster.data_directory())? || shares(cluster.wal_directory())?)
+}
+
+/// The ranges that were acknowledged as lost and that a recovery from a start on meets.
+fn lost_from(lost: &[SegmentRange], start: SegmentName, size: SegmentSize) -> Vec<SegmentRange> {
+    lost.iter().copied().filter(|range| range.last().number(size) >= start.number(size)).collect()
 }
 
 /// The newest stored timeline that left the cluster's own one, and where.
@@ -157,19 +230,36 @@ fn unqueued(names: &[WalFileName], start: SegmentName, seen: &Seen<'_>) -> Vec<S
     });
     // What cannot be read here cannot be offered by the server either, and is found when it is archived.
     let complete = not_stored.filter(|segment| seen.cluster.is_complete(*segment, size).unwrap_or(false));
+    // One that the server has finished since the queue was read got its status before its successor was begun.
+    let status = seen.cluster.archive_status();
+    let complete = complete.filter(|segment| {
+        status.status_of(WalFileName::Segment(*segment)).is_ok_and(|status| status.is_none())
+    });
     ranges(complete, size)
 }
 
-/// Segments that are missing on the way to the one that a node's shutdown checkpoint begins, which its own node
-/// never archives.
-fn before_end(control: &ControlFile, archive: &Archive<'_>, start: SegmentName) -> Vec<SegmentRange> {
-    let end = SegmentNumber::containing(control.redo, control.segment_size);
-    let end = SegmentName::new(control.timeline, end, control.segment_size);
-    // Timelines that others began later do not matter to this node's end.
-    let own = archive.histories.iter().filter(|history| history.timeline() <= control.timeline);
-    let own: Vec<TimelineHistory> = own.cloned().collect();
+/// What is missing on the way to the segment that a node's shutdown checkpoint begins, which its own node never
+/// archives. Timelines that others began, before or later, do not matter to this node's end.
+fn before_end(seen: &Seen<'_>, archive: &Archive<'_>) -> EndFacts {
+    let control = seen.control;
+    let size = control.segment_size;
+    let line = Line::up_to_now(control, &archive.histories);
+    let end = SegmentName::new(control.timeline, SegmentNumber::containing(control.redo, size), size);
+    let own = line.histories(&archive.histories);
     let names = archive.segments().chain(end);
-    Coverage::new(names, control.segment_size, &own, &archive.lost, None).contiguous_from(start)
+    let coverage = Coverage::new(names, size, &own, &archive.lost, None);
+    let start = line.start(archive.names);
+    let is_stored = |name: &WalFileName| archive.names.binary_search(name).is_ok();
+    EndFacts {
+        start,
+        missing: start.map(|start| coverage.contiguous_from(start)).unwrap_or_default(),
+        pending: seen
+            .backlog
+            .pending
+            .iter()
+            .copied()
+            .find(|name| whole_segment(*name).is_none() && !is_stored(name)),
+    }
 }
 
 /// What is stored under the name of the file that the server archives next.

@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{reason, unknown};
-use crate::cluster::{Cluster, ControlFile, Slot, SlotState};
+use crate::cluster::{Cluster, ControlFile, Slot, SlotPersistency, SlotState};
 use crate::health::{SlotFacts, SlotLoss, Unknown};
 
 /// The replication slots, and what they hold back.
@@ -25,10 +25,17 @@ fn slot_facts(cluster: &Cluster, control: Option<&ControlFile>, slot: &Slot) -> 
         restart_lsn,
         held_bytes,
         written_at,
-        is_inactive: control.is_some_and(|control| stands_still(control, held_bytes, written_at)),
+        is_inactive: state.is_ok_and(outlasts_its_session)
+            && control.is_some_and(|control| stands_still(control, held_bytes, written_at)),
         lost: state.ok().and_then(loss),
         unreadable: state.err().map(|fault| reason(fault)),
     }
+}
+
+/// A temporary slot has a session as long as it is there, and goes with it: a base backup's stands where the
+/// backup began.
+fn outlasts_its_session(slot: &SlotState) -> bool {
+    slot.persistency == SlotPersistency::Persistent
 }
 
 /// Whether a slot fell behind and its state was not written since the last checkpoint began, which writes the

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::super::source::SourceFile;
 use super::reading::Budget;
 use super::report::{Comparison, Finding, VerifyReport};
-use crate::cluster::{Cluster, ClusterError, Status};
+use crate::cluster::{Cluster, ClusterError, Status, goes_on_in_child};
 use crate::repository::{Identity, Offer, Packing, Repository, RepositoryError, Source};
 use crate::wal::{SegmentName, SegmentNumber, WalFileName};
 
@@ -27,10 +27,12 @@ pub(super) fn compare(sides: &Sides<'_>, report: &mut VerifyReport) -> Result<()
     let directory = sides.cluster.wal_directory();
     let mut comparison =
         Comparison { wal_directory: directory.display().to_string(), ..Comparison::default() };
-    for name in sides.cluster.backlog()?.wal_files {
+    let backlog = sides.cluster.backlog()?;
+    let segments = backlog.wal_segments();
+    for name in backlog.wal_files {
         // The status comes first: `.done` is set after a file was stored.
         let status = sides.cluster.archive_status().status_of(name)?;
-        match sides.judge(name, status)? {
+        match sides.judge(name, status, &segments)? {
             Judged::Gone => {}
             Judged::Open => comparison.open += 1,
             Judged::Same => comparison.same += 1,
@@ -59,7 +61,12 @@ enum Judged {
 }
 
 impl Sides<'_> {
-    fn judge(&self, name: WalFileName, status: Option<Status>) -> Result<Judged, ClusterError> {
+    fn judge(
+        &self,
+        name: WalFileName,
+        status: Option<Status>,
+        segments: &[SegmentName],
+    ) -> Result<Judged, ClusterError> {
         if let WalFileName::Segment(segment) = name
             && status.is_none()
             && !self.cluster.is_complete(segment, self.identity.segment_size)?
@@ -93,10 +100,17 @@ impl Sides<'_> {
             Ok(Some(_)) => Judged::Same,
             Ok(None) if status == Some(Status::Ready) => Judged::Pending,
             Ok(None) if name.segment().is_some_and(|segment| self.is_older(segment)) => Judged::Older,
+            // Drain leaves it alone, too: stored as it is, it would be in the way of the old primary's whole one.
+            Ok(None) if self.goes_on(name, segments) => Judged::Open,
             Ok(None) => Judged::Wrong(Finding::NotStored { name, status }),
             Err(RepositoryError::Conflict(conflict)) => Judged::Wrong(Finding::OtherContent { conflict }),
             Err(error) => Judged::Wrong(Finding::of(shown(), &error)),
         })
+    }
+
+    fn goes_on(&self, name: WalFileName, segments: &[SegmentName]) -> bool {
+        let size = self.identity.segment_size;
+        matches!(name, WalFileName::Segment(segment) if goes_on_in_child(segments, segment, size))
     }
 
     /// Whether the segment lies before everything that is stored: it was pruned, or the archive began later.

@@ -183,7 +183,7 @@ const fn kind_name(kind: WalFileKind) -> &'static str {
         WalFileKind::TimelineHistory => "histories",
         WalFileKind::Segment => "segments",
         WalFileKind::BackupHistory => "base backups",
-        WalFileKind::Partial => "partial segments",
+        WalFileKind::Partial => "partials",
     }
 }
 
