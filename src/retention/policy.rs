@@ -176,7 +176,7 @@ impl Policy {
 /// behind one of the timeline that lives, and a copied archive has lost its times.
 fn oldest_of_newest<'a>(keep: u64, backups: &[&'a BaseBackup]) -> Option<&'a BaseBackup> {
     let keep = usize::try_from(keep).ok().filter(|keep| (1..=backups.len()).contains(keep))?;
-    let oldest = |order: fn(&BaseBackup) -> (Option<Timeline>, Option<SystemTime>, Lsn)| {
+    let oldest = |order: fn(&BaseBackup) -> Order| {
         let mut sorted = backups.to_vec();
         sorted.sort_by_key(|backup| std::cmp::Reverse(order(backup)));
         sorted.into_iter().take(keep).min_by_key(|backup| backup.start)
@@ -186,6 +186,9 @@ fn oldest_of_newest<'a>(keep: u64, backups: &[&'a BaseBackup]) -> Option<&'a Bas
     let by_time = oldest(|backup| (None, Some(backup.stored_at), backup.start));
     [by_timeline, by_position, by_time].into_iter().flatten().min_by_key(|backup| backup.start)
 }
+
+/// By what base backups are sorted: what an order does not look at is left out.
+type Order = (Option<Timeline>, Option<SystemTime>, Lsn);
 
 fn oldest_kept_pin(file: WalFileName, holdings: &Holdings) -> Option<Pin> {
     let start = file.segment().and_then(|segment| segment.start(holdings.size));
