@@ -416,8 +416,8 @@ mod tests {
             cluster.backup_label().unwrap_err().to_string(),
             format!("cannot read '{}'", path.display())
         );
-        std::fs::remove_file(&path).unwrap();
-        std::fs::create_dir(&path).unwrap();
+        let (dir, cluster) = postgresql("15");
+        std::fs::create_dir(dir.path().join("backup_label")).unwrap();
         assert!(cluster.backup_label().is_err());
     }
 

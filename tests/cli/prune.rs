@@ -159,6 +159,9 @@ fn hold(scene: &Scene, number: u64, until: Option<SystemTime>) {
     let _ = with_repository(scene, add);
 }
 
+/// What is done to a scene before the call.
+type Change<'a> = &'a dyn Fn(&Scene);
+
 /// Lets nobody remember what a data directory needed before.
 fn forget_claims(scene: &Scene) {
     fs::remove_dir_all(scene.path("repo/.walkeep/claims")).unwrap();
@@ -204,13 +207,13 @@ fn what_lies_before_the_horizon_goes_with_its_digests_and_nothing_else() {
 
 #[test]
 fn each_need_of_a_data_directory_pins_from_its_own_position() {
-    let kinds: [(&str, fn(&Scene), u64); 6] = [
-        ("redo", |scene| drop(scene.write("data/global/pg_control", control(1, 41))), 41),
-        ("slot", |scene| slot(scene, "standby1", start(12) + 7, 0), 12),
-        ("unreserved_slot", |scene| slot(scene, "fresh", 0, 0), 60),
+    let kinds: [(&str, Change<'_>, u64); 6] = [
+        ("redo", &|scene| drop(scene.write("data/global/pg_control", control(1, 41))), 41),
+        ("slot", &|scene| slot(scene, "standby1", start(12) + 7, 0), 12),
+        ("unreserved_slot", &|scene| slot(scene, "fresh", 0, 0), 60),
         (
             "running_backup",
-            |scene| {
+            &|scene| {
                 let label = "START WAL LOCATION: 0/1500028 (file 000000010000000000000015)\n\
                          CHECKPOINT LOCATION: 0/1500060\n";
                 scene.write("data/backup_label", label);
@@ -219,7 +222,7 @@ fn each_need_of_a_data_directory_pins_from_its_own_position() {
         ),
         (
             "running_backup",
-            |scene| {
+            &|scene| {
                 let mut bytes = control(1, LAST);
                 bytes[152..160].copy_from_slice(&(start(33) + 0x28).to_le_bytes());
                 seal(&mut bytes, 288);
@@ -227,7 +230,7 @@ fn each_need_of_a_data_directory_pins_from_its_own_position() {
             },
             33,
         ),
-        ("keep_segments", |scene| slot(scene, "lost", 0, start(3)), 60),
+        ("keep_segments", &|scene| slot(scene, "lost", 0, start(3)), 60),
     ];
     for (reason, need, first) in kinds {
         let scene = archive();
@@ -242,7 +245,7 @@ fn each_need_of_a_data_directory_pins_from_its_own_position() {
 fn each_need_in_the_repository_pins_from_its_own_position() {
     let now = SystemTime::now();
     let day = Duration::from_secs(86_400);
-    let kinds: [(&str, &dyn Fn(&Scene), u64); 7] = [
+    let kinds: [(&str, Change<'_>, u64); 7] = [
         ("redo", &|scene| claim(scene, "node2", (1, 44), None, now), 44),
         ("slot", &|scene| claim(scene, "node2", (1, 44), Some(start(22)), now), 22),
         (
@@ -466,7 +469,7 @@ fn a_second_prune_is_refused_at_once() {
 
 #[test]
 fn what_cannot_be_read_or_makes_no_sense_is_named_and_nothing_goes() {
-    let faults: [(&str, &dyn Fn(&Scene)); 13] = [
+    let faults: [(&str, Change<'_>); 13] = [
         ("nobody knows what slot 'bad' holds", &|scene| drop(scene.write("data/pg_replslot/bad/state", "x"))),
         ("nobody knows what slot 'bad' holds", &|scene| drop(scene.write("data/pg_replslot/bad/x", ""))),
         ("it is the state of slot 'other'", &|scene| {
