@@ -17,6 +17,8 @@ pub mod storage;
 
 pub mod health;
 
+pub mod retention;
+
 // L2: WAL files in a store.
 pub mod repository;
 

@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use super::units::{Compression, Duration, Jobs, Lost, Moment, Position, Rate, Size};
 use crate::output::LogFormat as Format;
 use crate::repository::HoldName;
+use crate::retention::OldestKept;
 
 /// Keeps the write-ahead log of KingbaseES, PostgreSQL and openGauss.
 ///
@@ -27,9 +28,9 @@ pub(super) struct Common {
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Data directory of the server; else the one that the verb runs in or works on, else $WALKEEP_PGDATA,
-    /// $KINGBASE_DATA or $PGDATA
+    /// $KINGBASE_DATA or $PGDATA. 'prune' takes several
     #[arg(short = 'D', long, global = true, value_name = "DIR")]
-    pub pgdata: Option<PathBuf>,
+    pub pgdata: Vec<PathBuf>,
     /// The repository: a directory, as a path or a file:// URL [env: WALKEEP_REPO]
     #[arg(short, long, global = true, value_name = "DIR")]
     pub repo: Option<PathBuf>,
@@ -87,6 +88,7 @@ pub(super) enum Verb {
     Drain(DrainArgs),
     Claim(ClaimArgs),
     Hold(HoldArgs),
+    Prune(PruneArgs),
     SetAside(SetAsideArgs),
     Inspect(InspectArgs),
     Verify(VerifyArgs),
@@ -367,6 +369,41 @@ pub(super) struct HoldAddArgs {
     /// Until this time, RFC 3339, or the end of this day, in UTC [default: until it is removed]
     #[arg(long, value_name = "TIME")]
     pub until: Option<Moment>,
+}
+
+/// Removes what nobody needs any more, and no policy keeps
+///
+///   walkeep prune --repo /archive --keep-backups 3 --dry-run
+///   archive_cleanup_command = 'walkeep prune %r --repo /archive'
+///
+/// Whoever needs WAL pins it: every node that has claimed what it needs, and each -D DIR, with its slots and its
+/// last checkpoint; base backups; holds. Nothing at or behind the earliest pin goes, on no timeline. Without a
+/// policy - any --keep flag but '--keep-backups 0', or OLDEST_KEPT - nothing goes at all. Histories never go.
+///
+/// Exit code 0: done, or nothing had to go.
+/// Exit code 1: something that has to be known could not be read, or a file did not go; the others are whole.
+/// Exit code 2: a usage error.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct PruneArgs {
+    /// The oldest file that a server still needs: %r. One more pin, and never an order; 24 zeroes remove nothing
+    pub oldest_kept: Option<OldestKept>,
+    /// Tells what would go, and who holds the rest, and changes nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Keeps the newest N base backups, as their .backup files tell, and all that it takes to recover from them;
+    /// everything where there are fewer. 0: base backups hold nothing, not even the newest [default: the newest]
+    #[arg(long, value_name = "N")]
+    pub keep_backups: Option<u64>,
+    /// Keeps what was archived within D days, and the base backup that leads into them
+    #[arg(long, value_name = "D", value_parser = clap::value_parser!(u64).range(1..))]
+    pub keep_days: Option<u64>,
+    /// Keeps the newest N segments, counted back from the end of the newest timeline
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub keep_segments: Option<u64>,
+    /// Keeps the newest files up to so many stored bytes, counted likewise
+    #[arg(long, value_name = "SIZE")]
+    pub keep_size: Option<Size>,
 }
 
 /// Takes one stored file out of the way of its name, into .walkeep/set-aside: the way out of a refusal

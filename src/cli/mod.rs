@@ -14,6 +14,7 @@ mod hold;
 mod init;
 mod inspect;
 mod now;
+mod prune;
 mod restore;
 mod set_aside;
 mod settings;
@@ -46,21 +47,24 @@ pub fn main() -> ExitCode {
         return ExitCode::from(dropin::run(&program, &typed));
     }
     let code = match Arguments::try_parse_from(&typed) {
-        Ok(arguments) => run(&arguments),
+        Ok(arguments) => run(&with_every_data_directory(arguments, &typed)),
         Err(error) => not_understood(&typed, &error),
     };
     ExitCode::from(code)
 }
 
 fn run(arguments: &Arguments) -> u8 {
-    let settings = match Settings::resolve(&arguments.common) {
+    let several = matches!(arguments.verb, Verb::Prune(_));
+    let settings = match Settings::resolve(&arguments.common, several) {
         Ok(settings) => settings,
         Err(error) => {
             let format = arguments.common.log_format.map_or(LogFormat::Text, Into::into);
             let failure = Failure::new("cannot resolve the settings".to_owned(), &error, error.hint());
             Stderr::new(format, false, 0).error(&failure);
             return match &arguments.verb {
-                Verb::Restore(_) => restore::usage_code(arguments.common.pgdata.as_deref()),
+                Verb::Restore(_) => {
+                    restore::usage_code(arguments.common.pgdata.first().map(PathBuf::as_path))
+                }
                 Verb::Gate(_) => gate::UNKNOWN,
                 _ => USAGE,
             };
@@ -87,10 +91,28 @@ fn run(arguments: &Arguments) -> u8 {
         Verb::Drain(args) => drain::run(args, &settings, err),
         Verb::Claim(args) => claim::run(args, &settings, err),
         Verb::Hold(args) => hold::run(args, &settings, err),
+        Verb::Prune(args) => prune::run(args, &settings, err),
         Verb::SetAside(args) => set_aside::run(args, &settings, err),
         Verb::Inspect(args) => inspect::run(args, &settings, err),
         Verb::Verify(args) => verify::run(args, &settings, err),
     }
+}
+
+/// Of a flag that stands before the verb and behind it clap keeps what stands behind. `prune` must not lose a
+/// data directory so: what the node needs would go.
+fn with_every_data_directory(mut arguments: Arguments, typed: &[OsString]) -> Arguments {
+    if !matches!(arguments.verb, Verb::Prune(_)) {
+        return arguments;
+    }
+    // The shortest beginning that makes sense ends with the verb.
+    let heads = (2..=typed.len()).filter_map(|end| typed.get(..end).zip(typed.get(end - 1..)));
+    let mut parsed = heads.filter_map(|(head, tail)| Some((Arguments::try_parse_from(head).ok()?, tail)));
+    if let (Some((before, tail)), Some(program)) = (parsed.next(), typed.first())
+        && let Ok(behind) = Arguments::try_parse_from([program].into_iter().chain(tail))
+    {
+        arguments.common.pgdata = [before.common.pgdata, behind.common.pgdata].concat();
+    }
+    arguments
 }
 
 /// Help and version are answers; anything else is a usage error, which for `restore` must not reach the server

@@ -21,7 +21,7 @@ use crate::storage::DirectoryStore;
 const CONFIG_FILE: &str = "/etc/walkeep/walkeep.toml";
 
 /// Every key of the config file.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 20] = [
     "log",
     "cluster.pgdata",
     "cluster.node",
@@ -36,12 +36,17 @@ const KEYS: [&str; 15] = [
     "archive.jobs",
     "restore.on_error",
     "restore.retry_budget",
+    "prune.nodes",
     "prune.slot_grace",
+    "prune.keep_backups",
+    "prune.keep_days",
+    "prune.keep_segments",
+    "prune.keep_size",
 ];
 
 /// What is meant.
 pub(super) struct Settings {
-    pgdata_flag: Option<PathBuf>,
+    pgdata_flags: Vec<PathBuf>,
     pgdata_elsewhere: Option<PathBuf>,
     repo: Option<PathBuf>,
     current_dir: Option<PathBuf>,
@@ -60,6 +65,28 @@ pub(super) struct Settings {
     pub restore_on_error: OnError,
     pub restore_retry_budget: Option<Duration>,
     pub slot_grace: time::Duration,
+    pub prune: PruneSettings,
+}
+
+/// What is meant for `prune`.
+pub(super) struct PruneSettings {
+    pub nodes: Vec<String>,
+    pub keep_backups: Option<u64>,
+    pub keep_days: Option<u64>,
+    pub keep_segments: Option<u64>,
+    pub keep_size: Option<Size>,
+}
+
+impl PruneSettings {
+    fn read(file: &ConfigFile) -> Result<Self, SettingsError> {
+        Ok(Self {
+            nodes: file.texts("prune.nodes")?,
+            keep_backups: file.parsed("prune.keep_backups", number)?,
+            keep_days: file.parsed("prune.keep_days", some_number)?,
+            keep_segments: file.parsed("prune.keep_segments", some_number)?,
+            keep_size: file.parsed("prune.keep_size", str::parse)?,
+        })
+    }
 }
 
 /// Why the settings make no sense.
@@ -79,6 +106,8 @@ pub(super) enum SettingsError {
     NoRepository,
     #[error("no data directory is named")]
     NoDataDirectory,
+    #[error("more than one data directory is named")]
+    SeveralDataDirectories,
     #[error("'{0}' is not a repository that this version can use")]
     NotADirectoryUrl(String),
     #[error("the node's name '{0}' is empty, longer than {most} bytes, or holds control characters", most = Origin::MOST_NODE_BYTES)]
@@ -111,7 +140,11 @@ impl Settings {
     /// For how long a slot that is gone pins where nobody says.
     const SLOT_GRACE: time::Duration = time::Duration::from_secs(86_400);
 
-    pub fn resolve(common: &Common) -> Result<Self, SettingsError> {
+    /// `several` says whether the verb looks at more than one data directory.
+    pub fn resolve(common: &Common, several: bool) -> Result<Self, SettingsError> {
+        if common.pgdata.len() > 1 && !several {
+            return Err(SettingsError::SeveralDataDirectories);
+        }
         let named = common.config.clone().or_else(|| variable("WALKEEP_CONFIG").map(PathBuf::from));
         let file = ConfigFile::read(named.as_deref())?;
         let text_variable = |name| variable(name).map(|value| value.to_string_lossy().into_owned());
@@ -146,7 +179,7 @@ impl Settings {
         let timeout: Option<Duration> = file.parsed("archive.timeout", str::parse)?;
         let level_typed = common.quiet || common.verbose > 0;
         Ok(Self {
-            pgdata_flag: common.pgdata.clone(),
+            pgdata_flags: common.pgdata.clone(),
             pgdata_elsewhere: pgdata_variable().or(file.text("cluster.pgdata")?.map(PathBuf::from)),
             repo: common
                 .repo
@@ -184,6 +217,7 @@ impl Settings {
             restore_on_error: on_error.unwrap_or(OnError::Auto),
             restore_retry_budget: file.parsed("restore.retry_budget", str::parse)?,
             slot_grace: slot_grace.map_or(Self::SLOT_GRACE, |grace| grace.0),
+            prune: PruneSettings::read(&file)?,
         })
     }
     /// The repository's directory.
@@ -225,7 +259,7 @@ impl Settings {
 
     /// The data directory that was named: by the flag, the environment or the config file.
     pub fn named_data_directory(&self) -> Option<PathBuf> {
-        self.pgdata_flag.as_ref().or(self.pgdata_elsewhere.as_ref()).map(|dir| self.absolute(dir))
+        self.pgdata_flags.first().or(self.pgdata_elsewhere.as_ref()).map(|dir| self.absolute(dir))
     }
 
     /// The data directory that was named, else the current directory where it is one.
@@ -237,14 +271,24 @@ impl Settings {
     /// The data directory that was typed with -D: for verbs that do more where one is, whatever the environment
     /// of a server or a cron job names.
     pub fn typed_data_directory(&self) -> Option<PathBuf> {
-        self.pgdata_flag.as_deref().map(|dir| self.absolute(dir))
+        self.pgdata_flags.first().map(|dir| self.absolute(dir))
+    }
+
+    /// Every data directory that was typed; else the current directory where it is one, for a server calls its
+    /// archive_cleanup_command there; else the one that is named elsewhere.
+    pub fn data_directories(&self) -> Vec<PathBuf> {
+        if !self.pgdata_flags.is_empty() {
+            return self.pgdata_flags.iter().map(|dir| self.absolute(dir)).collect();
+        }
+        let current = || self.current_dir.clone().filter(|dir| Cluster::is_data_directory(dir));
+        current().or_else(|| self.named_data_directory()).into_iter().collect()
     }
 
     /// The data directory of a verb that a server calls with a path: the one that was typed, the one that the
     /// path leads through, the current directory; then what environment and config file say. The server runs
     /// commands in its data directory, and its environment may name another cluster.
     pub fn data_directory_of(&self, path: &Path) -> Option<PathBuf> {
-        if let Some(typed) = &self.pgdata_flag {
+        if let Some(typed) = self.pgdata_flags.first() {
             return Some(self.absolute(typed));
         }
         let current = || self.current_dir.clone().filter(|dir| Cluster::is_data_directory(dir));
@@ -270,6 +314,11 @@ fn pgdata_variable() -> Option<PathBuf> {
 
 fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("'{text}' is not a number"))
+}
+
+fn some_number(text: &str) -> Result<u64, String> {
+    number(text)
+        .and_then(|number| if number > 0 { Ok(number) } else { Err("it has to be 1 or more".to_owned()) })
 }
 
 fn variable(name: &str) -> Option<OsString> {
@@ -364,6 +413,18 @@ impl ConfigFile {
     ) -> Result<Option<T>, SettingsError> {
         let Some(text) = self.text(key)? else { return Ok(None) };
         parse(&text).map(Some).map_err(|reason| self.bad(key, reason))
+    }
+
+    /// The texts in the list under a key; none where there is no such key.
+    fn texts(&self, key: &'static str) -> Result<Vec<String>, SettingsError> {
+        let value = key.split_once('.').and_then(|(section, key)| self.table.get(section)?.get(key));
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let texts = match value {
+            None => Some(Vec::new()),
+            Some(Value::Array(values)) => values.iter().map(text).collect(),
+            Some(_) => None,
+        };
+        texts.ok_or_else(|| self.bad(key, "it is no list of texts".to_owned()))
     }
 
     fn bad(&self, key: &'static str, reason: String) -> SettingsError {

@@ -12,6 +12,7 @@ mod hold;
 mod init;
 mod inspect;
 mod observer;
+mod prune;
 mod restore;
 mod set_aside;
 mod source;
@@ -42,6 +43,7 @@ pub use inspect::{
     inspect,
 };
 pub use observer::{Observer, Progress, Unobserved};
+pub use prune::{PruneError, PruneReport, PruneRequest, PruneTally, Standing, prune};
 pub use restore::{
     Answer, Clock, OnError, RestoreError, RestoreFailure, RestoreReport, RestoreRequest, answer_on_failure,
     restore,

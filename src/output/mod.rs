@@ -11,6 +11,7 @@ mod hold;
 mod init;
 mod inspect;
 mod progress;
+mod prune;
 mod set_aside;
 mod sheet;
 mod status;
@@ -35,6 +36,7 @@ pub use hold::{
 pub use init::{init_json, init_text};
 pub use inspect::{inspect_json, inspect_text};
 pub use progress::ProgressDisplay;
+pub use prune::{prune_json, prune_text};
 pub use set_aside::{set_aside_json, set_aside_text};
 pub use status::{status_json, status_text};
 pub use time::show_time;

@@ -31,21 +31,22 @@ impl Repository<'_> {
     /// When the store cannot be listed.
     pub fn inventory(&self) -> Result<Inventory, RepositoryError> {
         let mut found = Inventory::default();
-        for listed in self.store.list("")? {
-            let sidecar = listed.name.strip_suffix(".sha256").and_then(|name| name.parse().ok());
-            match (parse_stored(&listed.name), sidecar) {
-                (Some(file), _) if listed.is_object => found.files.push(file),
-                (_, Some(sidecar)) if listed.is_object => found.sidecars.push(sidecar),
-                (None, None) if listed.name == ".walkeep" => {}
+        let mut see = |name: &str, is_object: bool| {
+            let sidecar = name.strip_suffix(".sha256").and_then(|name| name.parse().ok());
+            match (parse_stored(name), sidecar) {
+                (Some(file), _) if is_object => found.files.push(file),
+                (_, Some(sidecar)) if is_object => found.sidecars.push(sidecar),
+                (None, None) if name == ".walkeep" => {}
                 (None, None) => {
                     found.foreign_count += 1;
                     if found.foreign.len() < Inventory::MOST_FOREIGN {
-                        found.foreign.push(listed.name);
+                        found.foreign.push(name.to_owned());
                     }
                 }
-                _ => found.irregular.push(listed.name),
+                _ => found.irregular.push(name.to_owned()),
             }
-        }
+        };
+        self.store.for_each_listed("", &mut see)?;
         found.files.sort_unstable();
         found.sidecars.sort_unstable();
         found.irregular.sort_unstable();

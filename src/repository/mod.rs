@@ -16,6 +16,7 @@ mod inventory;
 mod known_gaps;
 mod layout;
 mod put;
+mod removal;
 mod stamp;
 mod verified;
 

@@ -12,7 +12,7 @@ use super::{
     Key, Listed, ObjectStat, OpenObject, Ownership, Published, RoundTrip, StagedObject, Store, StoreError,
     StoreLock,
 };
-use crate::fsx::{self, AtPath, LockGuard, Modes, PathError, Staged};
+use crate::fsx::{self, AtPath, LockGuard, Modes, NameKind, PathError, Staged};
 
 /// A store in a directory: keys are paths below it, staging is `.walkeep/staging`.
 #[derive(Debug)]
@@ -74,6 +74,21 @@ impl DirectoryStore {
         })
     }
 
+    /// Opens a lock, and only where its folder is missing makes that first.
+    fn in_folder<T>(
+        &self,
+        key: &Key,
+        open: impl Fn(&Path, Modes) -> Result<T, PathError>,
+    ) -> Result<T, StoreError> {
+        let modes = self.modes()?;
+        match open(&self.path(key), modes) {
+            Err(error) if error.io().kind() == io::ErrorKind::NotFound => {
+                Ok(open(&self.path_in_folder(key)?, modes)?)
+            }
+            other => Ok(other?),
+        }
+    }
+
     /// Walks through a folder's own entries; the top has to be there.
     fn walk(&self, folder: &str, mut see: impl FnMut(&walkdir::DirEntry)) -> Result<(), StoreError> {
         let dir = self.root.join(folder);
@@ -90,21 +105,6 @@ impl DirectoryStore {
             }
         }
         Ok(())
-    }
-
-    /// Opens a lock, and only where its folder is missing makes that first.
-    fn in_folder<T>(
-        &self,
-        key: &Key,
-        open: impl Fn(&Path, Modes) -> Result<T, PathError>,
-    ) -> Result<T, StoreError> {
-        let modes = self.modes()?;
-        match open(&self.path(key), modes) {
-            Err(error) if error.io().kind() == io::ErrorKind::NotFound => {
-                Ok(open(&self.path_in_folder(key)?, modes)?)
-            }
-            other => Ok(other?),
-        }
     }
 
     /// The path of a key, below folders that exist.
@@ -244,6 +244,15 @@ impl Store for DirectoryStore {
             listed.push(Listed { name, is_object: entry.file_type().is_file() });
         })?;
         Ok(listed)
+    }
+
+    fn for_each_listed(&self, folder: &str, see: &mut dyn FnMut(&str, bool)) -> Result<(), StoreError> {
+        let dir = self.root.join(folder);
+        let shown = |name: &[u8], kind| see(&String::from_utf8_lossy(name), kind == NameKind::File);
+        match fsx::for_each_name(&dir, shown) {
+            Err(error) if error.io().kind() == io::ErrorKind::NotFound && !folder.is_empty() => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     fn for_each(

@@ -178,6 +178,17 @@ pub trait Store: Send + Sync {
     /// When it cannot be listed; a folder that is not there lists as empty.
     fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError>;
 
+    /// Shows what lies in a folder, name by name, without keeping any: a million names cost no memory.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    fn for_each_listed(&self, folder: &str, see: &mut dyn FnMut(&str, bool)) -> Result<(), StoreError> {
+        for listed in self.list(folder)? {
+            see(&listed.name, listed.is_object);
+        }
+        Ok(())
+    }
+
     /// Shows what lies in a folder one after the other, in no order, with what is known of each plain object, so
     /// that nothing has to be kept of a million of them. What goes meanwhile may be left out.
     ///

@@ -74,6 +74,27 @@ impl Lineage {
         self.furthest.get(&timeline).copied()
     }
 
+    /// Whether a position of one timeline is part of the way to two others: where both come by, before they part.
+    /// What no history tells is not shared.
+    #[must_use]
+    pub fn share(&self, timeline: Timeline, position: Lsn, one: Timeline, other: Timeline) -> bool {
+        self.comes_by(timeline, position, one) && self.comes_by(timeline, position, other)
+    }
+
+    /// Whether a position of a timeline is part of the way to another: its own, or one before the fork.
+    fn comes_by(&self, timeline: Timeline, position: Lsn, to: Timeline) -> bool {
+        let mut at = to;
+        while at != timeline {
+            // Parents are always lower, so this ends.
+            match self.fork_of(at).filter(|fork| fork.parent < at) {
+                Some(fork) if fork.parent == timeline => return position < fork.switch,
+                Some(fork) => at = fork.parent,
+                None => return false,
+            }
+        }
+        true
+    }
+
     /// Every timeline that a history names, in ascending order.
     #[must_use]
     pub fn timelines(&self) -> BTreeSet<Timeline> {
@@ -172,6 +193,23 @@ mod tests {
         }
         let lineage = Lineage::of(&[history(5, "1\t0/1\tx\n4\t0/2\tx\n"), history(4, "2\t0/1\tx\n")]);
         assert_eq!(lineage.contradictions().len(), 1);
+    }
+
+    #[test]
+    fn a_position_is_shared_by_two_timelines_up_to_where_they_part() {
+        let lineage = Lineage::of(&[
+            history(2, "1\t0/1000\tx\n"),
+            history(3, "1\t0/1000\tx\n2\t0/2000\tx\n"),
+            history(4, "1\t0/0800\tx\n"),
+        ]);
+        let share = |on: u32, position: u64, one: u32, other: u32| {
+            lineage.share(timeline(on), Lsn::new(position), timeline(one), timeline(other))
+        };
+        assert!(share(1, 0xFFF, 1, 2) && !share(1, 0x1000, 1, 2));
+        assert!(share(1, 0xFFF, 2, 3) && share(2, 0x1FFF, 2, 3) && !share(2, 0x2000, 2, 3));
+        assert!(share(1, 0x7FF, 3, 4) && !share(1, 0x800, 3, 4) && !share(2, 0x1FFF, 3, 4));
+        assert!(share(1, 0xFFFF, 1, 1));
+        assert!(!share(1, 0, 1, 9), "nobody knows where timeline 9 comes from");
     }
 
     #[test]

@@ -100,6 +100,12 @@ impl SegmentName {
         self.timeline
     }
 
+    /// Whether the first sixteen digits of two names are the same.
+    #[must_use]
+    pub fn shares_log_with(self, other: Self) -> bool {
+        (self.timeline, self.log) == (other.timeline, other.log)
+    }
+
     /// The 24 digits as one number, in the order of the names and from 2^64 on.
     pub(super) fn as_number(self) -> u128 {
         let digits = |part: u32| u128::from(part);

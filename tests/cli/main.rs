@@ -20,6 +20,7 @@ mod doctor;
 mod drain;
 mod gate;
 mod hold;
+mod prune;
 mod race;
 mod restore;
 mod set_aside;

@@ -342,3 +342,40 @@ fn a_claim_that_hangs_is_given_up_and_the_file_is_acknowledged() {
     assert!(ended.stderr.contains("cannot record what this node needs\ncause: no end after 5s"), "{ended:?}");
     assert!(place.stored().contains_key(&format!("{SECOND}.zst")));
 }
+
+#[test]
+fn prune_leaves_the_end_of_the_archive_whatever_fails_and_the_next_run_goes_on() {
+    const OLD: [&str; 3] =
+        ["000000010000000000000001", "000000010000000000000002", "000000010000000000000003"];
+    let file = |place: &Workplace, name: &str, ending: &str| place.path(&format!("repo/{name}{ending}"));
+    let command = |place: &Workplace| {
+        // Before the first run, and not again.
+        if !place.path("old-was-laid-down").exists() {
+            for name in OLD {
+                fs::write(file(place, name, ""), "not read").unwrap();
+                fs::write(file(place, name, ".sha256"), "not read").unwrap();
+            }
+            fs::write(place.path("old-was-laid-down"), "").unwrap();
+        }
+        place.walkeep(&["prune", "-D", "data", "--repo", "repo", "--keep-segments", "1"])
+    };
+    sweep(ZSTD, command, |place, injection, ended| {
+        let context = format!("{injection:?}, {ended:?}");
+        assert!(matches!(ended.code, None | Some(0..=2)), "{context}");
+        let left: Vec<bool> = OLD.iter().map(|name| file(place, name, "").exists()).collect();
+        assert!(left.is_sorted(), "what is left is the end: {left:?}, {context}");
+        for (name, is_left) in OLD.iter().zip(&left) {
+            let has_digest = file(place, name, ".sha256").exists();
+            assert!(*is_left || !has_digest, "a digest outlived its file: {context}");
+        }
+        assert!(file(place, FIRST, ".zst").exists(), "{context}");
+        if ended.code == Some(0) {
+            assert_eq!(left, [false; 3], "{context}");
+        }
+        place.must(&mut command(place));
+        assert!(OLD.iter().all(|name| !file(place, name, "").exists()), "{context}");
+        place.stored();
+        place.must(&mut place.archive(SECOND));
+        assert_eq!(place.staging(), Vec::<std::path::PathBuf>::new(), "leftovers are swept: {context}");
+    });
+}

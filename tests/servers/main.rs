@@ -38,6 +38,7 @@ mod drain;
 mod environment;
 mod incidents;
 mod killed_archive_calls;
+mod prune;
 mod repmgr;
 mod rewind;
 mod run_state;

@@ -1,0 +1,78 @@
+use std::path::PathBuf;
+
+use super::args::{OutputFormat, PruneArgs};
+use super::claim::refresh;
+use super::deadline::{Deadline, Unfinished};
+use super::now::origin;
+use super::settings::Settings;
+use super::stderr::{Stderr, print_report};
+use crate::commands::{Hint, PruneRequest, prune};
+use crate::output::{Failure, prune_json, prune_text};
+use crate::repository::Origin;
+use crate::retention::Policy;
+use crate::storage::DirectoryStore;
+
+pub(super) fn run(args: &PruneArgs, settings: &Settings, err: Stderr) -> u8 {
+    let failed = |error: &dyn std::error::Error, hint, code| {
+        err.error(&Failure::new("cannot prune the repository".to_owned(), error, hint));
+        code
+    };
+    let named = settings.store().and_then(|store| Ok((settings.repository_directory()?, store)));
+    let (directory, store) = match named {
+        Ok(named) => named,
+        Err(error) => return failed(&error, error.hint(), super::USAGE),
+    };
+    let origin = origin(settings);
+    let configured = &settings.prune;
+    let request = PruneRequest {
+        directory,
+        store: &store,
+        data_directories: settings.data_directories(),
+        policy: Policy {
+            keep_backups: args.keep_backups.or(configured.keep_backups),
+            keep_days: args.keep_days.or(configured.keep_days),
+            keep_segments: args.keep_segments.or(configured.keep_segments),
+            keep_size: args.keep_size.or(configured.keep_size).map(|size| size.0),
+            oldest_kept: None,
+        },
+        oldest_kept: args.oldest_kept,
+        nodes: configured.nodes.clone(),
+        slot_grace: settings.slot_grace,
+        dry_run: args.dry_run,
+        origin: &origin,
+    };
+    let report = match prune(&request) {
+        Ok(report) => report,
+        Err(error) => return failed(&error, error.hint(), 1),
+    };
+    for warning in &report.warnings {
+        err.warning(&Failure { what: warning.clone(), causes: Vec::new(), hint: None });
+    }
+    // A server calls it with %r at each of its restartpoints, and writes into its log what it prints.
+    let is_wanted = args.oldest_kept.is_none() || args.dry_run || settings.output == OutputFormat::Json;
+    let printed = if is_wanted {
+        print_report(settings.output, || prune_text(&report), || prune_json(&report))
+    } else {
+        err.info(prune_text(&report).trim_end().to_owned());
+        true
+    };
+    let code = u8::from(!printed);
+    if !args.dry_run {
+        refresh_claims(&request.data_directories, code, (&store, settings, &origin), err);
+    }
+    code
+}
+
+/// Remembers what the data directories need, for the run that comes after one of their slots is dropped.
+fn refresh_claims(
+    directories: &[PathBuf],
+    code: u8,
+    (store, settings, origin): (&DirectoryStore, &Settings, &Origin),
+    err: Stderr,
+) {
+    let Ok(deadline) = Deadline::start(settings.archive_timeout, move |_: &Unfinished| code) else { return };
+    for directory in directories {
+        let node = (store, Some(directory.as_path()));
+        refresh(&deadline, code, node, (settings, origin), move |failure| err.warning(failure));
+    }
+}

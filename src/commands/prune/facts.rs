@@ -1,0 +1,200 @@
+//! What a plan is made of. A fact that cannot be read is a failure, never an absent one.
+
+use std::time::SystemTime;
+
+use super::needs::{self, Node};
+use super::{PruneError, PruneRequest, holdings_of};
+use crate::repository::{Claim, Expected, Form, Hold, Inventory, Repository, stored_key};
+use crate::retention::{BaseBackup, Holdings, Measured, NodeNeeds, Pin, PinReason, Policy};
+use crate::wal::{BackupLabel, Lineage, SegmentSize, Timeline, TimelineHistory, WalFileName};
+
+/// What was found, at one moment as near as reading files comes to one.
+pub(super) struct Facts {
+    pub inventory: Inventory,
+    pub segment_size: SegmentSize,
+    pub holdings: Holdings,
+    /// What nodes and people need, as pins.
+    pub needs: Vec<Pin>,
+    /// The time that days and holds are counted by: a clock that jumped ahead must not empty an archive.
+    pub at: SystemTime,
+    pub warnings: Vec<String>,
+}
+
+/// Nothing is held against the files that are read here but what their text says: they are no pages.
+const EXPECTED: Expected = Expected { system_identifier: None, segment_size: None, header_check: true };
+
+impl Facts {
+    /// `None` where the repository is bound to nobody, and nothing is stored of which anything could go.
+    pub(super) fn gather(
+        request: &PruneRequest<'_>,
+        repository: &Repository<'_>,
+        policy: &Policy,
+    ) -> Result<Option<Self>, PruneError> {
+        let mut claims = needs::claims(request, repository)?;
+        let mut nodes = Vec::new();
+        for directory in &request.data_directories {
+            let node = needs::of_data_directory(directory, request, &mut claims)?;
+            needs::refuse_other_cluster(repository.identity(), node.identity)?;
+            nodes.push(node);
+        }
+        let holds = repository.holds()?;
+        let inventory = repository.inventory()?;
+        let Some(size) = segment_size(repository, &nodes, &inventory)? else {
+            return Ok(None);
+        };
+        let mut holdings = holdings_of(&inventory, size);
+        holdings.backups = base_backups(repository, &inventory)?;
+        if policy.asks_for_measures() {
+            holdings.measured = measured(repository, &inventory, size)?;
+        }
+        let at = reference_time(request, repository, &inventory, &holdings)?;
+        let lineage = Lineage::of(&histories(repository, &inventory)?);
+        let needs: Vec<NodeNeeds> = claims
+            .iter()
+            .map(|claim| needs::of_claim(claim, &claims))
+            .chain(nodes.into_iter().map(|node| node.needs))
+            .collect();
+        let newest = newest_timeline(&inventory, &needs);
+        let mut pins: Vec<Pin> = needs.iter().flat_map(|node| node.pins(&lineage, newest)).collect();
+        pins.extend(holds.iter().filter(|hold| !hold.has_expired(at)).map(hold_pin));
+        let mut warnings = told(&claims, &holds, at, request.origin.now);
+        if needs.is_empty() {
+            warnings.push(
+                "no data directory is named and no node has claimed what it needs: only the policy, base backups \
+                 and holds protect anything"
+                    .to_owned(),
+            );
+        }
+        Ok(Some(Self { inventory, segment_size: size, holdings, needs: pins, at, warnings }))
+    }
+}
+
+/// The size of the segments; `None` where there are none of which to know it.
+fn segment_size(
+    repository: &Repository<'_>,
+    nodes: &[Node],
+    inventory: &Inventory,
+) -> Result<Option<SegmentSize>, PruneError> {
+    let named = nodes.first().map(|node| node.identity.segment_size);
+    let known = repository.identity().map(|identity| identity.segment_size).or(named);
+    let is_needed = || inventory.files.iter().any(|(name, _)| name.segment().is_some());
+    match known {
+        None if is_needed() => Err(PruneError::NotBound(repository.location())),
+        known => Ok(known),
+    }
+}
+
+/// Every base backup, as its `.backup` file tells it: the name alone tells the timeline that it ended on.
+fn base_backups(repository: &Repository<'_>, inventory: &Inventory) -> Result<Vec<BaseBackup>, PruneError> {
+    let mut backups = Vec::new();
+    for (name, form) in &inventory.files {
+        let WalFileName::BackupHistory(..) = name else { continue };
+        let Some(text) = read_text(repository, *name)? else { continue };
+        let Some(stat) = repository.stat(*name, *form)? else { continue };
+        let label = BackupLabel::parse(&text).map_err(|source| PruneError::UnknownBackup {
+            file: stored_key(*name, *form).to_string(),
+            source,
+        })?;
+        backups.push(BaseBackup { file: *name, start: label.start, stored_at: stat.modified });
+    }
+    Ok(backups)
+}
+
+fn histories(repository: &Repository<'_>, inventory: &Inventory) -> Result<Vec<TimelineHistory>, PruneError> {
+    let mut histories = Vec::new();
+    for (name, _) in &inventory.files {
+        let WalFileName::TimelineHistory(timeline) = name else { continue };
+        let Some(text) = read_text(repository, *name)? else { continue };
+        // What is fetched was parsed already.
+        histories.extend(TimelineHistory::parse(*timeline, &text));
+    }
+    Ok(histories)
+}
+
+/// A small text file whole; `None` where it was set aside meanwhile.
+fn read_text(repository: &Repository<'_>, name: WalFileName) -> Result<Option<Vec<u8>>, PruneError> {
+    let mut text = Text::default();
+    let fetched = repository.fetch(name, EXPECTED, &mut text)?;
+    Ok(fetched.map(|_| text.0))
+}
+
+/// The beginning of a file, longer than any history or label ever is.
+#[derive(Default)]
+struct Text(Vec<u8>);
+
+impl Text {
+    const MOST_BYTES: usize = 1 << 20;
+}
+
+impl std::io::Write for Text {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let missing = Self::MOST_BYTES.saturating_sub(self.0.len());
+        self.0.extend(bytes.iter().take(missing));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn measured(
+    repository: &Repository<'_>,
+    inventory: &Inventory,
+    size: SegmentSize,
+) -> Result<Vec<Measured>, PruneError> {
+    let mut measured = Vec::new();
+    for (name, form) in inventory.files.iter().filter(|(name, _)| name.is_pages()) {
+        let Some(number) = name.segment().and_then(|segment| segment.number(size)) else { continue };
+        // One that is gone since it was listed keeps nothing.
+        let Some(stat) = repository.stat(*name, *form)? else { continue };
+        measured.push(Measured { number, bytes: stat.size_bytes, modified: stat.modified });
+    }
+    Ok(measured)
+}
+
+/// The earlier of now and when the newest file was archived, so that neither a clock that jumped ahead nor a long
+/// standstill makes anything go.
+fn reference_time(
+    request: &PruneRequest<'_>,
+    repository: &Repository<'_>,
+    inventory: &Inventory,
+    holdings: &Holdings,
+) -> Result<SystemTime, PruneError> {
+    let now = request.origin.now;
+    if let Some(newest) = holdings.measured.iter().map(|one| one.modified).max() {
+        return Ok(now.min(newest));
+    }
+    let pages = inventory.files.iter().filter(|(name, _)| name.is_pages());
+    let last: Option<&(WalFileName, Form)> = pages.max_by_key(|(name, _)| name.segment());
+    let Some((name, form)) = last else { return Ok(now) };
+    let stat = repository.stat(*name, *form)?;
+    Ok(stat.map_or(now, |stat| now.min(stat.modified)))
+}
+
+fn newest_timeline(inventory: &Inventory, needs: &[NodeNeeds]) -> Timeline {
+    let stored = inventory.files.iter().map(|(name, _)| name.timeline());
+    let of_nodes = needs.iter().filter_map(NodeNeeds::timeline);
+    stored.chain(of_nodes).max().unwrap_or(Timeline::FIRST)
+}
+
+fn hold_pin(hold: &Hold) -> Pin {
+    let why = PinReason::Hold { name: hold.name.to_string(), reason: hold.reason.clone() };
+    Pin { from: hold.from, why }
+}
+
+/// What people are told each time: claims that grow old, and holds that hold no more.
+fn told(claims: &[Claim], holds: &[Hold], at: SystemTime, now: SystemTime) -> Vec<String> {
+    let stale = claims.iter().filter(|claim| claim.is_stale(now)).map(|claim| {
+        let hours = claim.age(now).as_secs() / 3600;
+        format!(
+            "the claim of '{node}' is {hours} hours old, and pins what it says all the same; 'walkeep claim remove \
+             {node}' takes it away where the node is gone for good",
+            node = claim.node
+        )
+    });
+    let expired = holds.iter().filter(|hold| hold.has_expired(at)).map(|hold| {
+        format!("hold '{0}' has ended, and holds nothing; 'walkeep hold remove {0}' takes it away", hold.name)
+    });
+    stale.chain(expired).collect()
+}
