@@ -6,7 +6,7 @@ use super::deadline::{Deadline, Unfinished};
 use super::now::origin;
 use super::settings::Settings;
 use super::stderr::{Stderr, print_report};
-use crate::commands::{Hint, PruneRequest, prune};
+use crate::commands::{Begins, Hint, PruneRequest, prune};
 use crate::output::{Failure, prune_json, prune_text};
 use crate::repository::Origin;
 use crate::retention::Policy;
@@ -73,6 +73,6 @@ fn refresh_claims(
     let Ok(deadline) = Deadline::start(settings.archive_timeout, move |_: &Unfinished| code) else { return };
     for directory in directories {
         let node = (store, Some(directory.as_path()));
-        refresh(&deadline, code, node, (settings, origin), move |failure| err.warning(failure));
+        refresh(&deadline, code, node, (settings, origin), Begins::Node, move |failure| err.warning(failure));
     }
 }
