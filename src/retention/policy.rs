@@ -197,7 +197,8 @@ fn oldest_kept_pin(file: WalFileName, holdings: &Holdings) -> Option<Pin> {
     (!holdings.numbers.is_empty()).then_some(Pin { from, why: PinReason::OldestKept { file } })
 }
 
-/// The window, and the last base backup that ended before it: with it, each moment of the window can be recovered.
+/// The window with the base backups that ended in it, and the last one that ended before it: with that, each moment of
+/// the window can be recovered.
 fn days_pins(days: u64, holdings: &Holdings, at: SystemTime) -> Vec<Pin> {
     let window = Duration::from_secs(days.saturating_mul(86_400));
     let begins_at = at.checked_sub(window);
@@ -205,10 +206,11 @@ fn days_pins(days: u64, holdings: &Holdings, at: SystemTime) -> Vec<Pin> {
     let is_within = |time: SystemTime| begins_at.is_none_or(|begins_at| time >= begins_at);
     let within = holdings.measured.iter().filter(|one| is_within(one.modified));
     let first = within.map(|one| one.number).min();
-    let first =
-        first.map(|number| Pin { from: holdings.start_of(number), why: PinReason::KeepDays { window } });
-    let before: Vec<&BaseBackup> =
-        holdings.backups.iter().filter(|backup| !is_within(backup.stored_at)).collect();
+    let first = first.map(|number| holdings.start_of(number));
+    let (ended_within, before): (Vec<&BaseBackup>, Vec<&BaseBackup>) =
+        holdings.backups.iter().partition(|backup| is_within(backup.stored_at));
+    let first = ended_within.into_iter().map(|backup| backup.start).chain(first).min();
+    let first = first.map(|from| Pin { from, why: PinReason::KeepDays { window } });
     let backup = oldest_of_newest(1, &before).map(|backup| Pin {
         from: backup.start,
         why: PinReason::BackupBeforeWindow { file: backup.file, window },
