@@ -41,8 +41,32 @@ pub enum Fault {
     Delay(u32),
 }
 
-pub const FAULTS: [Fault; 4] =
-    [Fault::Error("EIO"), Fault::Error("ENOSPC"), Fault::Error("EACCES"), Fault::Kill];
+const FAULTS: [Fault; 4] = [Fault::Error("EIO"), Fault::Error("ENOSPC"), Fault::Error("EACCES"), Fault::Kill];
+
+/// What a system call is made to do: anything may break or be killed; no space and no permission are only tried, but
+/// for long runs, where a system answers so.
+fn faults_of(call: &str) -> impl Iterator<Item = Fault> {
+    let long = std::env::var_os("WALKEEP_TEST_LONG").is_some();
+    let takes_space = ["write", "pwrite64", "fsync", "openat", "linkat", "rename", "renameat2", "mkdir"];
+    let asks_permission = [
+        "openat",
+        "linkat",
+        "unlink",
+        "rename",
+        "renameat2",
+        "statx",
+        "newfstatat",
+        "chmod",
+        "fchmod",
+        "mkdir",
+    ];
+    let (takes_space, asks_permission) = (takes_space.contains(&call), asks_permission.contains(&call));
+    FAULTS.into_iter().filter(move |fault| match fault {
+        Fault::Error("ENOSPC") => long || takes_space,
+        Fault::Error("EACCES") => long || asks_permission,
+        _ => true,
+    })
+}
 
 /// One fault at one system call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -124,7 +148,8 @@ pub fn injections(command: &Command, log: &Path) -> Vec<Injection> {
         let count = counts.entry(call).or_default();
         *count += 1;
         if in_main {
-            found.extend(FAULTS.map(|fault| Injection { call: call.to_owned(), nth: *count, fault }));
+            let one = |fault| Injection { call: call.to_owned(), nth: *count, fault };
+            found.extend(faults_of(call).map(one));
         }
     }
     assert!(found.len() > 40, "a trace that shows the work: {found:?}");
