@@ -5,12 +5,14 @@ mod act;
 mod error;
 mod facts;
 mod needs;
+mod outlook;
 mod report;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::PruneError;
+pub(super) use outlook::outlook;
 pub use report::{PruneReport, PruneTally, Standing};
 
 use super::ForeignOwner;
@@ -65,7 +67,7 @@ pub fn prune(request: &PruneRequest<'_>) -> Result<PruneReport, PruneError> {
         true => None,
         false => Some(repository.try_lock_removal()?.ok_or(PruneError::Locked)?),
     };
-    let Some(facts) = Facts::gather(request, &repository, &policy)? else {
+    let Some(facts) = Facts::gather(request, &repository, &policy, || repository.inventory())? else {
         return Ok(PruneReport::empty(request, Standing::Empty));
     };
     let decided = Decided::of(&facts, &policy);
