@@ -99,8 +99,9 @@ CONF
 (cd "$top" && cargo build --release --quiet)
 cp "${CARGO_TARGET_DIR:-$top/target}/release/walkeep" "$work/walkeep"
 gcc -O2 -o "$work/bare" "$here/bare.c" -lzstd -lcrypto
-cp "$here/measure.py" "$here/drain.py" "$here/cleanup.py" "$work/"
+cp "$here/measure.py" "$here/drain.py" "$here/cleanup.py" "$here/prune.py" "$work/"
 cd "$work"
 as_postgres /usr/bin/python3 "$work/measure.py" "$work" "$runs"
 as_postgres /usr/bin/python3 "$work/drain.py" "$work" "$runs"
 as_postgres /usr/bin/python3 "$work/cleanup.py" "$work" "$runs"
+as_postgres /usr/bin/python3 "$work/prune.py" "$work" "$runs"
