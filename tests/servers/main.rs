@@ -36,6 +36,7 @@ mod broken_repository;
 mod claim;
 mod drain;
 mod environment;
+mod failback;
 mod incidents;
 mod killed_archive_calls;
 mod prune;
