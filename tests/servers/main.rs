@@ -50,3 +50,4 @@ mod standby;
 mod status;
 mod stopped_kingbase;
 mod switchover_refused;
+mod wrong_clock;
