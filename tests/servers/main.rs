@@ -38,6 +38,7 @@ mod drain;
 mod environment;
 mod failback;
 mod incidents;
+mod kept_backups;
 mod killed_archive_calls;
 mod prune;
 mod repmgr;
