@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// The system calls that a file system answers.
-const CALLS: [&str; 19] = [
+const CALLS: [&str; 20] = [
     "openat",
     "read",
     "write",
@@ -16,6 +16,7 @@ const CALLS: [&str; 19] = [
     "fsync",
     "linkat",
     "unlink",
+    "unlinkat",
     "rename",
     "renameat2",
     "statx",
@@ -52,6 +53,7 @@ fn faults_of(call: &str) -> impl Iterator<Item = Fault> {
         "openat",
         "linkat",
         "unlink",
+        "unlinkat",
         "rename",
         "renameat2",
         "statx",
