@@ -22,7 +22,7 @@ pub(super) struct Arguments {
 }
 
 /// Flags that every verb knows.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(super) struct Common {
     /// Config file [env: WALKEEP_CONFIG] [default: /etc/walkeep/walkeep.toml where that exists]
     #[arg(long, global = true, value_name = "FILE")]

@@ -1,6 +1,6 @@
 use super::args::DoctorArgs;
 use super::deadline::{Unfinished, within};
-use super::now::now;
+use super::now::{now, origin};
 use super::settings::{Settings, SettingsError};
 use super::status::{CANNOT_TELL, TIMEOUT, cannot_tell, code, policy};
 use super::stderr::{Stderr, print_report};
@@ -20,9 +20,13 @@ pub(super) fn run(args: &DoctorArgs, settings: &Settings, err: Stderr) -> u8 {
         Err(error) => return cannot_tell(&error, error.hint()),
         Ok(data_directory) => Some(data_directory),
     };
+    let origin = origin(settings);
+    let prune =
+        store.as_ref().map(|store| super::prune::request(store.root().to_owned(), store, settings, &origin));
     let request = DoctorRequest {
         data_directory: data_directory.as_deref(),
         store: store.as_ref().map(|store| store as &dyn Store),
+        prune: prune.as_ref(),
         repository: store.as_ref().map(DirectoryStore::root),
         program: &std::env::current_exe().unwrap_or_else(|_| "walkeep".into()),
         policy: policy(settings, args.min_free),

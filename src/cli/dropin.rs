@@ -1,16 +1,25 @@
 //! The program under the names `sys_archivecleanup` and `pg_archivecleanup`: their arguments, output and exit codes
 //! as of PostgreSQL 17, so that a link in their place is all that an existing configuration needs.
 
+use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::USAGE;
+use super::args::Common;
 use super::getopt::{Known, Wrong, parse};
+use super::now::origin;
+use super::settings::Settings;
 use super::stderr::{Stderr, print};
-use crate::commands::{CleanupError, CleanupRequest, CleanupStep, archivecleanup};
+use crate::commands::{
+    Cleaned, CleanupError, CleanupRequest, CleanupStep, Hint as _, OldestKept, PruneRequest, archivecleanup,
+    prune_seen,
+};
 use crate::output::{CleanupMessages, CleanupUsage};
+use crate::retention::Policy;
+use crate::storage::DirectoryStore;
 
 /// The names that it goes by.
 const NAMES: [&str; 2] = ["sys_archivecleanup", "pg_archivecleanup"];
@@ -81,7 +90,7 @@ fn understand(typed: &[OsString]) -> Result<Call, CleanupUsage> {
 fn clean_up(call: &Call, messages: &CleanupMessages<'_>) -> u8 {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut printed = Ok(());
-    let outcome = archivecleanup(&call.request, &mut |step| {
+    let mut see = |step: CleanupStep<'_>| {
         if let CleanupStep::WouldRemove(path) = step
             && printed.is_ok()
         {
@@ -90,14 +99,60 @@ fn clean_up(call: &Call, messages: &CleanupMessages<'_>) -> u8 {
         if call.debug {
             Stderr::raw(&messages.debug(step));
         }
-    });
-    let printed = printed.and_then(|()| out.flush());
-    match outcome {
-        Ok(()) => u8::from(printed.is_err()),
+    };
+    let code = match archivecleanup(&call.request, &mut see) {
+        Ok(Cleaned::Done) => 0,
+        Ok(Cleaned::Repository(oldest_kept)) => prune_repository(call, &oldest_kept, messages, &mut see),
         Err(error) => {
             Stderr::raw(&messages.failure(&error));
             exit_code(&error)
         }
+    };
+    let printed = printed.and_then(|()| out.flush());
+    if code == 0 { u8::from(printed.is_err()) } else { code }
+}
+
+/// In a repository one name alone is no reason to remove anything: what it licenses goes as far as nobody else
+/// needs it, each file with its digest, and base backups' histories with the beginning of their backups.
+fn prune_repository(
+    call: &Call,
+    oldest_kept: &OldestKept,
+    messages: &CleanupMessages<'_>,
+    see: &mut dyn FnMut(CleanupStep<'_>),
+) -> u8 {
+    let CleanupRequest { location, dry_run, .. } = &call.request;
+    let failed = |error: &dyn Error, hint| {
+        Stderr::raw(&messages.not_pruned(location.as_os_str(), error, hint));
+        FAILED
+    };
+    let settings = match Settings::resolve(&Common::default(), false) {
+        Ok(settings) => settings,
+        Err(error) => return failed(&error, error.hint()),
+    };
+    let oldest_kept = match oldest_kept.as_str().parse() {
+        Ok(oldest_kept) => oldest_kept,
+        Err(error) => return failed(&error, None),
+    };
+    let (store, origin) = (DirectoryStore::new(location.clone()), origin(&settings));
+    let request = PruneRequest {
+        policy: Policy::default(),
+        oldest_kept: Some(oldest_kept),
+        dry_run: *dry_run,
+        ..super::prune::request(location.clone(), &store, &settings, &origin)
+    };
+    let outcome = prune_seen(&request, &mut |key| {
+        let shown = location.join(key.as_str());
+        let shown = shown.as_os_str();
+        see(if *dry_run { CleanupStep::WouldRemove(shown) } else { CleanupStep::Removing(shown) });
+    });
+    match outcome {
+        Ok(report) => {
+            if call.debug {
+                Stderr::raw(&messages.pinned(&report));
+            }
+            0
+        }
+        Err(error) => failed(&error, error.hint()),
     }
 }
 
@@ -112,7 +167,6 @@ const fn exit_code(error: &CleanupError) -> u8 {
         CleanupError::NoSuchLocation(_) | CleanupError::NotAWalFile => USAGE,
         CleanupError::Live { .. }
         | CleanupError::Unknown { .. }
-        | CleanupError::Repository(_)
         | CleanupError::NotOpened { .. }
         | CleanupError::NotRead { .. }
         | CleanupError::NotRemoved { .. } => FAILED,

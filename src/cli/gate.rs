@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::args::{GateArgs, OutputFormat, Until};
 use super::deadline::{Unfinished, within};
-use super::now::{SystemClock, now};
+use super::now::{SystemClock, now, origin};
 use super::settings::Settings;
 use super::stderr::{Stderr, print};
 use crate::commands::{GateReport, GateRequest, gate, gate_wait};
@@ -57,9 +57,13 @@ pub(super) fn run(args: &GateArgs, settings: &Settings, err: Stderr) -> u8 {
         Ok(store) => store,
         Err(error) => return cannot_tell(&error, error.hint()),
     };
+    let origin = origin(settings);
+    let prune =
+        store.as_ref().map(|store| super::prune::request(store.root().to_owned(), store, settings, &origin));
     let request = GateRequest {
         data_directory: &data_directory,
         store: store.as_ref().map(|store| store as &dyn Store),
+        prune: prune.as_ref(),
         policy,
         now: &now,
         show_time: &show_time,

@@ -12,6 +12,33 @@ use crate::repository::Origin;
 use crate::retention::Policy;
 use crate::storage::DirectoryStore;
 
+/// What a prune is asked by the settings alone, without a change.
+pub(super) fn request<'a>(
+    directory: PathBuf,
+    store: &'a DirectoryStore,
+    settings: &Settings,
+    origin: &'a Origin,
+) -> PruneRequest<'a> {
+    let configured = &settings.prune;
+    PruneRequest {
+        directory,
+        store,
+        data_directories: settings.data_directories(),
+        policy: Policy {
+            keep_backups: configured.keep_backups,
+            keep_days: configured.keep_days,
+            keep_segments: configured.keep_segments,
+            keep_size: configured.keep_size.map(|size| size.0),
+            oldest_kept: None,
+        },
+        oldest_kept: None,
+        nodes: configured.nodes.clone(),
+        slot_grace: settings.slot_grace,
+        dry_run: true,
+        origin,
+    }
+}
+
 pub(super) fn run(args: &PruneArgs, settings: &Settings, err: Stderr) -> u8 {
     let failed = |error: &dyn std::error::Error, hint, code| {
         err.error(&Failure::new("cannot prune the repository".to_owned(), error, hint));
@@ -23,23 +50,18 @@ pub(super) fn run(args: &PruneArgs, settings: &Settings, err: Stderr) -> u8 {
         Err(error) => return failed(&error, error.hint(), super::USAGE),
     };
     let origin = origin(settings);
-    let configured = &settings.prune;
+    let configured = request(directory, &store, settings, &origin);
     let request = PruneRequest {
-        directory,
-        store: &store,
-        data_directories: settings.data_directories(),
         policy: Policy {
-            keep_backups: args.keep_backups.or(configured.keep_backups),
-            keep_days: args.keep_days.or(configured.keep_days),
-            keep_segments: args.keep_segments.or(configured.keep_segments),
-            keep_size: args.keep_size.or(configured.keep_size).map(|size| size.0),
+            keep_backups: args.keep_backups.or(configured.policy.keep_backups),
+            keep_days: args.keep_days.or(configured.policy.keep_days),
+            keep_segments: args.keep_segments.or(configured.policy.keep_segments),
+            keep_size: args.keep_size.map(|size| size.0).or(configured.policy.keep_size),
             oldest_kept: None,
         },
         oldest_kept: args.oldest_kept,
-        nodes: configured.nodes.clone(),
-        slot_grace: settings.slot_grace,
         dry_run: args.dry_run,
-        origin: &origin,
+        ..configured
     };
     let report = match prune(&request) {
         Ok(report) => report,

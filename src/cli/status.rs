@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::args::{OutputFormat, StatusArgs};
 use super::deadline::{Unfinished, within};
-use super::now::now;
+use super::now::{now, origin};
 use super::settings::{Settings, SettingsError};
 use super::stderr::{Stderr, print, print_report};
 use crate::commands::{StatusRequest, status};
@@ -67,9 +67,13 @@ pub(super) fn run(args: &StatusArgs, settings: &Settings, err: Stderr) -> u8 {
         Err(error) => return cannot_tell(&error, error.hint()),
         Ok(data_directory) => Some(data_directory),
     };
+    let origin = origin(settings);
+    let prune =
+        store.as_ref().map(|store| super::prune::request(store.root().to_owned(), store, settings, &origin));
     let request = StatusRequest {
         data_directory: data_directory.as_deref(),
         store: store.as_ref().map(|store| store as &dyn Store),
+        prune: prune.as_ref(),
         policy: policy(settings, args.min_free),
         now: now(),
         show_time: &show_time,

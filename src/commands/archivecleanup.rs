@@ -51,6 +51,16 @@ pub enum Live {
     StatusDirectory,
 }
 
+/// Who has to take away.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Cleaned {
+    /// Nobody any more: it is done.
+    Done,
+    /// `prune`, which alone knows who else needs a repository's files: nothing was touched, and this one and all
+    /// later ones are to stay.
+    Repository(OldestKept),
+}
+
 /// Why nothing, or no more, was taken away.
 #[derive(Debug, thiserror::Error)]
 pub enum CleanupError {
@@ -76,9 +86,6 @@ pub enum CleanupError {
         /// What could not be read.
         source: UnknownPlace,
     },
-    /// A repository's files are pinned by more than one name.
-    #[error("'{}' is a walkeep repository", .0.display())]
-    Repository(PathBuf),
     /// The directory cannot be opened.
     #[error("could not open archive location '{}'", path.display())]
     NotOpened {
@@ -122,9 +129,6 @@ impl Hint for CleanupError {
                 "Name the archive. A server removes its own WAL when nobody needs it any more; 'walkeep gate' says \
                  what holds it back."
             }
-            Self::Repository(_) => {
-                "Use 'walkeep prune --repo DIR': it knows what slots, standbys, base backups and holds still need."
-            }
             Self::Unknown { .. } => "Nothing was removed.",
             _ => return None,
         };
@@ -140,7 +144,7 @@ impl Hint for CleanupError {
 pub fn archivecleanup(
     request: &CleanupRequest,
     see: &mut dyn FnMut(CleanupStep<'_>),
-) -> Result<(), CleanupError> {
+) -> Result<Cleaned, CleanupError> {
     let location = request.location.as_path();
     if !location.is_dir() {
         return Err(CleanupError::NoSuchLocation(location.to_owned()));
@@ -153,19 +157,9 @@ pub fn archivecleanup(
     let place = place(location).map_err(|source| CleanupError::Unknown { path: location.into(), source })?;
     match place {
         Place::Live(live) => Err(CleanupError::Live { path: location.to_owned(), live }),
-        Place::Repository => clean_repository(request, &selection, see),
-        Place::Archive => clean_archive(request, &selection, see),
+        Place::Repository => Ok(Cleaned::Repository(selection.oldest_kept)),
+        Place::Archive => clean_archive(request, &selection, see).map(|()| Cleaned::Done),
     }
-}
-
-/// The one door from here to `prune`, which alone knows a repository's pins: `selection` licenses what lies before
-/// its oldest kept file ([`Selection::takes_stored`]), and pins protect from it. Not opened yet.
-fn clean_repository(
-    request: &CleanupRequest,
-    _selection: &Selection,
-    _see: &mut dyn FnMut(CleanupStep<'_>),
-) -> Result<(), CleanupError> {
-    Err(CleanupError::Repository(request.location.clone()))
 }
 
 /// Cleans a directory that is nobody's but its user's.

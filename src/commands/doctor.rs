@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::PruneRequest;
 use super::status::archive_state;
 use super::survey::{self, SurveyRequest, reason};
 use crate::cluster::Cluster;
@@ -21,6 +22,8 @@ pub struct DoctorRequest<'a> {
     pub data_directory: Option<&'a Path>,
     /// The repository, where one is named.
     pub store: Option<&'a dyn Store>,
+    /// What a prune of it would be asked.
+    pub prune: Option<&'a PruneRequest<'a>>,
     /// The same as a directory.
     pub repository: Option<&'a Path>,
     /// The program that runs now.
@@ -66,6 +69,7 @@ pub fn doctor(request: &DoctorRequest<'_>) -> DoctorReport {
     let mut flaws: Vec<Flaw> = setup.iter().flat_map(|setup| diagnose(setup, &tool)).collect();
     let environment = request.store.and_then(|store| environment(request, store, &repository));
     flaws.extend(environment.iter().flat_map(inspect_environment));
+    flaws.extend(no_retention_policy(&repository));
     findings.extend(
         flaws.into_iter().map(|flaw| Finding { verdict: flaw.verdict(), problem: Problem::Flaw(flaw) }),
     );
@@ -82,10 +86,17 @@ pub fn doctor(request: &DoctorRequest<'_>) -> DoctorReport {
     report
 }
 
+/// Where the repository will be full before long, that is a finding, which says the same.
+fn no_retention_policy(state: &RepositoryState) -> Option<Flaw> {
+    let RepositoryState::Usable(facts) = state else { return None };
+    let retention = facts.retention.as_ref()?.as_ref().ok()?;
+    (!retention.is_licensed).then_some(Flaw::NoRetentionPolicy)
+}
+
 /// What the gate would find, and the repository as it found it.
 fn judged(request: &DoctorRequest<'_>) -> (RepositoryState, Vec<Finding>) {
     let Some(data_directory) = request.data_directory else {
-        let state = archive_state(request.store, request.now);
+        let state = archive_state(request.store, request.prune, request.now);
         let findings = assess_archive(&state, &request.policy);
         return (state, findings);
     };
@@ -96,6 +107,8 @@ fn judged(request: &DoctorRequest<'_>) -> (RepositoryState, Vec<Finding>) {
         show_time: request.show_time,
         queue_only: false,
         is_final: false,
+        prune: request.prune,
+        measures: true,
     });
     let findings = assess(&facts, &request.policy);
     (facts.repository, findings)
@@ -190,7 +203,7 @@ struct Check {
     keys: &'static [&'static str],
 }
 
-const CHECKS: [Check; 12] = [
+const CHECKS: [Check; 13] = [
     Check { what: "configuration files", needs: Needs::Setup, keys: &["configuration"] },
     Check {
         what: "archive_mode, wal_level",
@@ -231,7 +244,19 @@ const CHECKS: [Check; 12] = [
     Check {
         what: "free space",
         needs: Needs::Repository,
-        keys: &["low_space", "too_small_for_backlog", "shared_file_system"],
+        keys: &["low_space", "too_small_for_backlog", "shared_file_system", "soon_full"],
+    },
+    Check {
+        what: "claims, retention",
+        needs: Needs::Repository,
+        keys: &[
+            "two_primaries",
+            "stale_claim",
+            "unreadable_claim",
+            "cannot_prune",
+            "soon_full",
+            "no_retention_policy",
+        ],
     },
     Check {
         what: "owner and mode",

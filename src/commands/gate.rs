@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::survey::{SurveyRequest, survey};
-use super::{Clock, Observer, Progress};
+use super::{Clock, Observer, Progress, PruneRequest};
 use crate::cluster::Cluster;
 use crate::health::{BacklogFacts, Facts, Finding, Policy, Verdict, assess};
 use crate::storage::Store;
@@ -16,6 +16,8 @@ pub struct GateRequest<'a> {
     pub data_directory: &'a Path,
     /// The repository, where one is named.
     pub store: Option<&'a dyn Store>,
+    /// What a prune of it would be asked.
+    pub prune: Option<&'a PruneRequest<'a>>,
     /// What is still fine.
     pub policy: Policy,
     /// Tells the time.
@@ -49,6 +51,8 @@ pub fn gate(request: &GateRequest<'_>) -> GateReport {
         show_time: request.show_time,
         queue_only: request.policy.count_only,
         is_final: request.policy.is_final,
+        prune: request.prune,
+        measures: false,
     });
     let findings = assess(&facts, &request.policy);
     let verdict = Verdict::worst(findings.iter().map(|finding| finding.verdict));

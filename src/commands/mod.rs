@@ -22,7 +22,7 @@ mod verify;
 
 pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
 pub use archivecleanup::{
-    CleanupError, CleanupRequest, CleanupStep, Live, OldestKept, Selection, archivecleanup,
+    Cleaned, CleanupError, CleanupRequest, CleanupStep, Live, OldestKept, Selection, archivecleanup,
 };
 pub use claim::{
     Begins, ClaimError, ClaimListReport, ClaimRemoveRequest, ClaimRequest, Refreshed, claim, claim_list,
@@ -43,7 +43,7 @@ pub use inspect::{
     inspect,
 };
 pub use observer::{Observer, Progress, Unobserved};
-pub use prune::{PruneError, PruneReport, PruneRequest, PruneTally, Standing, prune};
+pub use prune::{PruneError, PruneReport, PruneRequest, PruneTally, Standing, prune, prune_seen};
 pub use restore::{
     Answer, Clock, OnError, RestoreError, RestoreFailure, RestoreReport, RestoreRequest, answer_on_failure,
     restore,

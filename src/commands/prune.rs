@@ -5,19 +5,21 @@ mod act;
 mod error;
 mod facts;
 mod needs;
+mod outlook;
 mod report;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::PruneError;
+pub(super) use outlook::outlook;
 pub use report::{PruneReport, PruneTally, Standing};
 
 use super::ForeignOwner;
 use crate::cluster::{Cluster, is_wal_directory};
-use crate::repository::{Form, Inventory, Origin, Repository};
+use crate::repository::{Form, Inventory, Origin, Repository, sidecar_key, stored_key};
 use crate::retention::{Holdings, Item, OldestKept, Pin, Plan, Policy, Rule};
-use crate::storage::Store;
+use crate::storage::{Key, Store};
 use crate::wal::{SegmentSize, WalFileName};
 use facts::Facts;
 
@@ -48,6 +50,14 @@ pub struct PruneRequest<'a> {
 /// # Errors
 /// When a fact cannot be read, the place is not one to remove from, or a file does not go: those after it stay.
 pub fn prune(request: &PruneRequest<'_>) -> Result<PruneReport, PruneError> {
+    prune_seen(request, &mut |_| {})
+}
+
+/// The same; `see` hears of each stored file before it goes, or that it would go.
+///
+/// # Errors
+/// As [`prune`].
+pub fn prune_seen(request: &PruneRequest<'_>, see: &mut dyn FnMut(&Key)) -> Result<PruneReport, PruneError> {
     refuse_live_directory(request)?;
     if !request.dry_run {
         let owner = request.store.foreign_owner()?;
@@ -65,14 +75,17 @@ pub fn prune(request: &PruneRequest<'_>) -> Result<PruneReport, PruneError> {
         true => None,
         false => Some(repository.try_lock_removal()?.ok_or(PruneError::Locked)?),
     };
-    let Some(facts) = Facts::gather(request, &repository, &policy)? else {
+    let Some(facts) = Facts::gather(request, &repository, &policy, || repository.inventory())? else {
         return Ok(PruneReport::empty(request, Standing::Empty));
     };
     let decided = Decided::of(&facts, &policy);
     let mut report = PruneReport::of(request, &decided, &facts);
     match turn {
-        None => report.measure(&repository, &decided)?,
-        Some(turn) => act::remove(&repository, &decided, &mut report, &*turn)?,
+        None => {
+            decided.plan.removals().into_iter().for_each(|(place, item)| see(&decided.key_of(place, item)));
+            report.measure(&repository, &decided)?;
+        }
+        Some(turn) => act::remove(&repository, &decided, &mut report, &*turn, see)?,
     }
     Ok(report)
 }
@@ -107,6 +120,14 @@ impl<'f> Decided<'f> {
         let rule = Rule::of(&pins, licensed, facts.segment_size);
         let plan = Plan::of(rule, items(&facts.inventory));
         Self { inventory: &facts.inventory, pins, licensed, plan }
+    }
+
+    /// Where the file or digest at this place of the plan lies.
+    fn key_of(&self, place: usize, item: Item) -> Key {
+        match self.form_at(place) {
+            Some(form) => stored_key(item.name(), form),
+            None => sidecar_key(item.name()),
+        }
     }
 
     /// The form of the file at this place of the plan; `None` for a digest.

@@ -5,10 +5,13 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::PruneRequest;
 use super::gate::drained_in;
 use super::survey::{self, SurveyRequest, reason};
 use crate::cluster::Cluster;
-use crate::health::{Facts, Finding, Policy, RepositoryState, Unknown, Verdict, assess, assess_archive};
+use crate::health::{
+    Facts, Finding, Policy, RepositoryState, RetentionFacts, Unknown, Verdict, assess, assess_archive,
+};
 use crate::repository::{Charter, Holdings, Identity, KnownGap, Repository, RepositoryError};
 use crate::storage::Store;
 use crate::wal::{
@@ -22,6 +25,8 @@ pub struct StatusRequest<'a> {
     pub data_directory: Option<&'a Path>,
     /// The repository, where one is named.
     pub store: Option<&'a dyn Store>,
+    /// What a prune of it would be asked.
+    pub prune: Option<&'a PruneRequest<'a>>,
     /// What is still fine.
     pub policy: Policy,
     /// The time.
@@ -43,6 +48,8 @@ pub struct StatusReport {
     pub node: Option<NodeOverview>,
     /// The repository, where one was named.
     pub archive: Option<Result<ArchiveOverview, Unknown>>,
+    /// What pruning it would do, where it can be used and holds anything.
+    pub retention: Option<Result<RetentionFacts, Unknown>>,
 }
 
 /// A node.
@@ -98,10 +105,17 @@ pub struct TimelineOverview {
 #[must_use]
 pub fn status(request: &StatusRequest<'_>) -> StatusReport {
     let node = request.data_directory.map(|data_directory| node(request, data_directory));
-    let findings = match (&node, request.store) {
-        (Some(node), _) => assess(&node.facts, &request.policy),
-        (None, Some(store)) => assess_archive(&survey::alone(store, request.now), &request.policy),
-        (None, None) => Vec::new(),
+    let alone = match &node {
+        None => archive_state(request.store, request.prune, request.now),
+        Some(_) => RepositoryState::NotNamed,
+    };
+    let (findings, state) = match &node {
+        Some(node) => (assess(&node.facts, &request.policy), &node.facts.repository),
+        None => (assess_archive(&alone, &request.policy), &alone),
+    };
+    let retention = match state {
+        RepositoryState::Usable(facts) => facts.retention.clone(),
+        _ => None,
     };
     let size = node.as_ref().and_then(|node| node.facts.cluster.as_ref().ok());
     let size = size.and_then(|cluster| SegmentSize::new(cluster.segment_bytes));
@@ -112,6 +126,7 @@ pub fn status(request: &StatusRequest<'_>) -> StatusReport {
         now: request.now,
         node,
         archive: request.store.map(look),
+        retention,
     }
 }
 
@@ -123,6 +138,8 @@ fn node(request: &StatusRequest<'_>, data_directory: &Path) -> NodeOverview {
         show_time: request.show_time,
         queue_only: false,
         is_final: false,
+        prune: request.prune,
+        measures: true,
     });
     NodeOverview {
         drained_in: facts.backlog.as_ref().ok().and_then(drained_in),
@@ -207,6 +224,10 @@ fn timelines(coverage: &Coverage, names: &[WalFileName]) -> Vec<TimelineOverview
 
 /// A repository's state where it is judged by itself.
 #[must_use]
-pub(super) fn archive_state(store: Option<&dyn Store>, now: SystemTime) -> RepositoryState {
-    store.map_or(RepositoryState::NotNamed, |store| survey::alone(store, now))
+pub(super) fn archive_state(
+    store: Option<&dyn Store>,
+    prune: Option<&PruneRequest<'_>>,
+    now: SystemTime,
+) -> RepositoryState {
+    store.map_or(RepositoryState::NotNamed, |store| survey::alone(store, prune, now))
 }

@@ -63,6 +63,9 @@ pub fn assess_archive(state: &RepositoryState, policy: &Policy) -> Vec<Finding> 
     found.0
 }
 
+/// A repository that is full within this time is told.
+const SOON_FULL: Duration = Duration::from_secs(3 * 86_400);
+
 /// What a node asks of its repository.
 #[derive(Clone, Copy)]
 struct Demand {
@@ -216,6 +219,9 @@ impl Findings {
             self.add(Verdict::Critical, Problem::Superseded { timeline, switch });
         }
         self.claims(repository);
+        if policy.with_advice {
+            self.retention(repository);
+        }
         if !repository.missing.is_empty() {
             self.add(Verdict::Critical, Problem::Gaps(repository.missing.clone()));
         }
@@ -243,6 +249,26 @@ impl Findings {
         for claim in claims.iter().filter(|claim| claim.is_stale) {
             let (key, for_so_long) = (claim.key.clone(), claim.age);
             self.add(Verdict::Warning, Problem::StaleClaim { key, for_so_long });
+        }
+    }
+
+    fn retention(&mut self, repository: &RepositoryFacts) {
+        let retention = match &repository.retention {
+            None => return,
+            Some(Ok(retention)) => retention,
+            // What cannot be read of a claim is told already.
+            Some(Err(_)) if repository.claims.is_err() => return,
+            Some(Err(unknown)) => {
+                return self.add(Verdict::Warning, Problem::CannotPrune { reason: unknown.0.clone() });
+            }
+        };
+        let left = retention.growth.and_then(|growth| growth.fills(repository.free_bytes));
+        let Some(left) = left.filter(|left| *left < SOON_FULL) else { return };
+        // Where a policy alone holds the horizon, what comes and what goes are equal in the long run.
+        let held_by = retention.pins.first().filter(|pin| !pin.is_policy).map(|pin| pin.who.clone());
+        if held_by.is_some() || !retention.is_licensed {
+            let held_by = held_by.filter(|_| retention.is_licensed);
+            self.add(Verdict::Warning, Problem::SoonFull { left, held_by });
         }
     }
 

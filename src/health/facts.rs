@@ -285,6 +285,8 @@ pub struct RepositoryFacts {
     pub end: Option<EndFacts>,
     /// What nodes said last that they need; unknown where one of the claims cannot be read.
     pub claims: Result<Vec<ClaimFacts>, Unknown>,
+    /// What pruning would do now; `None` where there is nothing to prune, or nobody asked.
+    pub retention: Option<Result<RetentionFacts, Unknown>>,
 }
 
 impl RepositoryFacts {
@@ -293,6 +295,60 @@ impl RepositoryFacts {
     pub fn lacks_segments(&self) -> bool {
         let before_end = self.end.as_ref().is_some_and(|end| !end.missing.is_empty());
         before_end || !self.missing.is_empty() || !self.unqueued.is_empty()
+    }
+}
+
+/// What pruning would do now, and how fast the repository grows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RetentionFacts {
+    /// Whether a policy is set: without one nothing ever goes.
+    pub is_licensed: bool,
+    /// Every reason to keep WAL, the earliest first: that one is the horizon.
+    pub pins: Vec<PinFacts>,
+    /// Stored bytes that stay for the earliest pin alone; `None` where they were not measured, or it is the only one.
+    pub held_alone_bytes: Option<u64>,
+    /// Number of WAL files that a prune would remove.
+    pub removable_files: u64,
+    /// Their stored bytes, where they were measured.
+    pub removable_bytes: Option<u64>,
+    /// What was archived of late, where it was measured.
+    pub growth: Option<Growth>,
+}
+
+/// A reason to keep WAL.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PinFacts {
+    /// The first position that is kept.
+    pub from: Lsn,
+    /// Who needs it.
+    pub who: String,
+    /// Whether it is the policy that keeps it, and nobody's need.
+    pub is_policy: bool,
+}
+
+/// How much was archived in which time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Growth {
+    /// Stored bytes.
+    pub bytes: u64,
+    /// In this time.
+    pub over: Duration,
+}
+
+impl Growth {
+    /// How much comes in a day, in bytes.
+    #[must_use]
+    pub fn bytes_a_day(self) -> u64 {
+        const DAY_MS: u128 = 86_400_000;
+        let a_day = (u128::from(self.bytes) * DAY_MS).checked_div(self.over.as_millis());
+        a_day.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(u64::MAX)
+    }
+
+    /// How long so many bytes last; `None` where nothing comes.
+    #[must_use]
+    pub fn fills(self, free_bytes: u64) -> Option<Duration> {
+        let ms = (u128::from(free_bytes) * self.over.as_millis()).checked_div(self.bytes.into())?;
+        Some(Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX)))
     }
 }
 

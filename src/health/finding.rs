@@ -73,6 +73,18 @@ pub enum Problem {
         /// Why, as a sentence without its stop.
         reason: String,
     },
+    /// A prune would be refused.
+    CannotPrune {
+        /// Why, as a sentence without its stop.
+        reason: String,
+    },
+    /// The repository will be full before long, and no prune keeps up with it.
+    SoonFull {
+        /// In so long a time.
+        left: Duration,
+        /// Who needs what could go otherwise; `None` where no policy is set.
+        held_by: Option<String>,
+    },
     /// Another server was promoted away from this one's timeline, and archives into the same repository.
     Superseded {
         /// The newer timeline.
@@ -299,6 +311,21 @@ impl fmt::Display for Problem {
                 write!(f, "the claim '{key}' was not refreshed for {}", spoken(*for_so_long))
             }
             Self::UnreadableClaim { reason } => write!(f, "a claim cannot be read: {reason}"),
+            Self::CannotPrune { reason } => write!(f, "a prune would be refused: {reason}"),
+            Self::SoonFull { left, held_by: Some(held_by) } => {
+                write!(
+                    f,
+                    "the repository is full in {} at the pace of late, held by {held_by}",
+                    spoken(*left)
+                )
+            }
+            Self::SoonFull { left, held_by: None } => {
+                write!(
+                    f,
+                    "the repository is full in {} at the pace of late, and no policy is set",
+                    spoken(*left)
+                )
+            }
             Self::Superseded { timeline, switch } => {
                 write!(f, "timeline {timeline}, which left this node's own at {switch}, is archived here")
             }
@@ -403,6 +430,8 @@ impl Problem {
             Self::Stuck { .. } => "stuck",
             Self::HeadConflict { .. } => "head_conflict",
             Self::TwoPrimaries { .. } => "two_primaries",
+            Self::CannotPrune { .. } => "cannot_prune",
+            Self::SoonFull { .. } => "soon_full",
             Self::StaleClaim { .. } => "stale_claim",
             Self::UnreadableClaim { .. } => "unreadable_claim",
             Self::Superseded { .. } => "superseded",
@@ -465,6 +494,14 @@ impl Problem {
                 "Nothing that the node needed then is pruned, whether it is there or not."
             }
             Self::UnreadableClaim { .. } => "Nobody knows what its node needs: nothing is pruned.",
+            Self::CannotPrune { .. } => "What cannot be told protects everything: the repository only grows.",
+            Self::SoonFull { held_by: Some(_), .. } => {
+                "Nothing behind that goes, whatever the policy says. A full repository refuses, and then the WAL \
+                 directory fills."
+            }
+            Self::SoonFull { held_by: None, .. } => {
+                "Without a policy nothing is ever pruned. A full repository refuses, and then the WAL directory fills."
+            }
             Self::Superseded { .. } => {
                 "Another server was promoted: a standby while this node went on, or a copy of this cluster. There are \
                  two primaries, or this one is the old one."
@@ -539,6 +576,13 @@ impl Problem {
             }
             Self::StaleClaim { .. } => {
                 "Run walkeep claim there from cron; if the node is gone, walkeep claim remove lets go of it."
+            }
+            Self::CannotPrune { .. } => "walkeep prune --dry-run says the same, and what to do.",
+            Self::SoonFull { held_by: Some(_), .. } => {
+                "Let its owner catch up, or drop it: walkeep prune --dry-run names everybody who needs WAL."
+            }
+            Self::SoonFull { held_by: None, .. } => {
+                "Set one under [prune] in the config file, keep_backups = 2 for example, and run walkeep prune from cron."
             }
             Self::UnreadableClaim { .. } => {
                 "Remove it with walkeep claim remove, and record it again with walkeep claim on its node."

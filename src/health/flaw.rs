@@ -74,6 +74,8 @@ pub enum Flaw {
     NoArchiveTimeout,
     /// No repository was named, so that no line can be written out.
     NoRepositoryNamed,
+    /// Nothing says what may ever be pruned.
+    NoRetentionPolicy,
     /// The repository is of another user than the server.
     OwnedByAnother {
         /// Where it lies.
@@ -155,6 +157,7 @@ impl fmt::Display for Flaw {
             Self::NoRestoreCommand => f.write_str("this standby has no restore_command"),
             Self::NoArchiveTimeout => f.write_str("archive_timeout is 0"),
             Self::NoRepositoryNamed => f.write_str("no repository was named"),
+            Self::NoRetentionPolicy => f.write_str("no retention policy is set"),
             Self::OwnedByAnother { location, owner, server_user } => {
                 write!(
                     f,
@@ -220,6 +223,7 @@ impl Flaw {
             Self::NoRestoreCommand => "no_restore_command",
             Self::NoArchiveTimeout => "no_archive_timeout",
             Self::NoRepositoryNamed => "no_repository_named",
+            Self::NoRetentionPolicy => "no_retention_policy",
             Self::OwnedByAnother { .. } => "repository_of_another_user",
             Self::OpenToOthers { .. } => "repository_open_to_others",
             Self::FromTheFuture { .. } => "stored_in_the_future",
@@ -272,6 +276,7 @@ impl Flaw {
                  loss is up to the file system."
             }
             Self::RoundTripFailed(_) => "Archiving would fail the same way.",
+            Self::NoRetentionPolicy => "Nothing is ever pruned, and the repository only grows.",
             Self::RoundTripSkipped { .. } => "Files that root leaves behind wedge the server.",
             Self::OtherProgram { .. } | Self::NotThroughWalkeep { .. } | Self::NoRepositoryNamed => {
                 return None;
@@ -290,6 +295,9 @@ impl Flaw {
             }
             Self::NoRepositoryNamed => {
                 "With --repo DIR, the lines to write are told and the repository is checked."
+            }
+            Self::NoRetentionPolicy => {
+                "Set one under [prune] in the config file, keep_backups = 2 for example, and run walkeep prune from cron."
             }
             Self::OwnedByAnother { .. } => "Give the repository to the server's user: chown -R.",
             Self::OpenToOthers { .. } => "chmod go-w takes that away.",

@@ -19,8 +19,8 @@ pub use command::{program_of, repository_of};
 pub use environment::{EnvironmentFacts, Owner, RoundTripFacts, inspect_environment};
 pub use facts::{
     ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClaimFacts, ClusterFacts, ConfigFault,
-    EndFacts, Facts, Head, HeadInRepository, Pace, RepositoryFacts, RepositoryState, RunState, SlotFacts,
-    SlotLoss, Source, Unknown,
+    EndFacts, Facts, Growth, Head, HeadInRepository, Pace, PinFacts, RepositoryFacts, RepositoryState,
+    RetentionFacts, RunState, SlotFacts, SlotLoss, Source, Unknown,
 };
 pub use finding::{Finding, Problem};
 pub use flaw::Flaw;

@@ -66,6 +66,7 @@ fn healthy() -> Facts {
             head: HeadInRepository::Absent,
             end: None,
             claims: Ok(Vec::new()),
+            retention: None,
         })),
         slots: Ok(Vec::new()),
     }
@@ -439,5 +440,61 @@ proptest! {
             Verdict::worst(assess(&facts, &POLICY).iter().map(|finding| finding.verdict))
         };
         prop_assert!(judged(files) <= judged(files + more));
+    }
+}
+
+// ---- retention
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Grows by a GiB a day, and nobody needs what its policy does not keep.
+fn retention() -> RetentionFacts {
+    let pin = PinFacts { from: Lsn::new(0), who: "the newest base backup".to_owned(), is_policy: true };
+    RetentionFacts {
+        is_licensed: true,
+        pins: vec![pin],
+        growth: Some(Growth { bytes: 1 << 30, over: DAY }),
+        ..RetentionFacts::default()
+    }
+}
+
+/// What is found of a repository with so many GiB free.
+fn found_of(retention: Result<RetentionFacts, Unknown>, free_gib: u64) -> Vec<(&'static str, Verdict)> {
+    let mut facts = healthy();
+    let repository = repository(&mut facts);
+    repository.free_bytes = free_gib << 30;
+    repository.retention = Some(retention);
+    assert_eq!(found(&facts, &POLICY), [], "it is no matter of a switchover");
+    found(&facts, &Policy { with_advice: true, ..POLICY })
+}
+
+#[test]
+fn a_repository_that_is_full_within_days_is_told_where_no_policy_will_empty_it() {
+    let soon_full = [("soon_full", Verdict::Warning)];
+    let without_policy = RetentionFacts { is_licensed: false, ..retention() };
+    assert_eq!(found_of(Ok(without_policy.clone()), 2), soon_full);
+    assert_eq!(found_of(Ok(without_policy), 4), []);
+    let mut held = retention();
+    held.pins[0].is_policy = false;
+    assert_eq!(found_of(Ok(held), 2), soon_full);
+    assert_eq!(found_of(Ok(retention()), 2), [], "in the long run as much goes as comes");
+    let still = RetentionFacts { is_licensed: false, growth: None, ..retention() };
+    assert_eq!(found_of(Ok(still), 0), []);
+}
+
+#[test]
+fn what_would_refuse_a_prune_is_told() {
+    let refused = Unknown("no claim of 'node2'".to_owned());
+    assert_eq!(found_of(Err(refused), 9), [("cannot_prune", Verdict::Warning)]);
+}
+
+proptest! {
+    #[test]
+    fn the_time_until_it_is_full_never_overflows(bytes: u64, ms in 1_u64.., free: u64) {
+        let growth = Growth { bytes, over: Duration::from_millis(ms) };
+        let left = growth.fills(free);
+        prop_assert_eq!(left.is_none(), bytes == 0);
+        prop_assert!(free > 0 || left.is_none_or(|left| left.is_zero()));
+        let _ = growth.bytes_a_day();
     }
 }

@@ -5,7 +5,8 @@ use std::error::Error;
 use std::ffi::OsStr;
 use std::io;
 
-use crate::commands::{CleanupError, CleanupStep, Hint as _, Live};
+use crate::commands::{CleanupError, CleanupStep, Hint as _, Live, PruneReport};
+use crate::retention::Pin;
 
 /// The messages of one call, each a line or two under the program's name.
 pub struct CleanupMessages<'p> {
@@ -53,8 +54,9 @@ impl CleanupMessages<'_> {
              Or for use as a standalone archive cleaner:\n\
              e.g.\n  {program} /mnt/server/archiverdir 000000010000000000000010.00000020.backup\n\
              \n\
-             This is walkeep under another name. It refuses live WAL directories and data directories; archives\n\
-             that several standbys or base backups need are what 'walkeep prune' is for.\n"
+             This is walkeep under another name. It refuses live WAL directories and data directories; in a\n\
+             walkeep repository it does what 'walkeep prune OLDESTKEPTWALFILE' does: what slots, standbys, base\n\
+             backups and holds need stays.\n"
         )
     }
 
@@ -109,10 +111,6 @@ impl CleanupMessages<'_> {
                 let path = quoted(path.as_os_str());
                 self.refusal(error, &format!("archive location {path} is {}", live_text(*live)))
             }
-            CleanupError::Repository(path) => {
-                let path = quoted(path.as_os_str());
-                self.refusal(error, &format!("archive location {path} is a walkeep repository"))
-            }
             CleanupError::Unknown { path, .. } => {
                 let path = quoted(path.as_os_str());
                 let causes = std::iter::successors(error.source(), |cause: &&dyn Error| (*cause).source());
@@ -121,6 +119,24 @@ impl CleanupMessages<'_> {
                 self.refusal(error, &what)
             }
         }
+    }
+
+    /// What a refused prune of a repository writes there.
+    #[must_use]
+    pub fn not_pruned(&self, location: &OsStr, error: &dyn Error, hint: Option<String>) -> String {
+        let causes = std::iter::successors(Some(error), |cause| (*cause).source());
+        let causes: String = causes.map(|cause| format!(": {cause}")).collect();
+        let what = format!("cannot prune the walkeep repository {}{causes}", quoted(location));
+        let hint = hint.map(|hint| format!("{}: hint: {hint}\n", self.program));
+        self.error(&what) + &hint.unwrap_or_default()
+    }
+
+    /// Who needs more of a repository than was said, where more is asked for.
+    #[must_use]
+    pub fn pinned(&self, report: &PruneReport) -> String {
+        let program = self.program;
+        let pin = |pin: &Pin| format!("{program}: keeping everything from {} on: {}\n", pin.from, pin.why);
+        report.pins.first().map(pin).unwrap_or_default()
     }
 
     fn refusal(&self, error: &CleanupError, what: &str) -> String {

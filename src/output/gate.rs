@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use super::SCHEMA;
 use super::colour::{Colour, paint};
-use super::show_time;
+use super::{retention, show_time};
 use crate::commands::GateReport;
 use crate::health::{
-    BacklogFacts, ClusterFacts, Finding, Policy, Problem, RepositoryState, RunState, Source, Verdict,
+    BacklogFacts, ClusterFacts, Finding, Policy, Problem, RepositoryState, RetentionFacts, RunState, Source,
+    Unknown, Verdict,
 };
 use crate::wal::SegmentRange;
 
@@ -28,6 +29,9 @@ pub fn gate_text(report: &GateReport, colour: Colour) -> String {
     if matches!(report.facts.repository, RepositoryState::NotNamed) && !report.policy.count_only {
         text.push_str("repository: none is named (--repo), so the archive itself was not looked at\n");
     }
+    if let Some(Ok(retention)) = retention_of(&report.facts.repository) {
+        text.extend(retention::horizon_words(retention).map(|words| format!("horizon: {words}\n")));
+    }
     if report.policy.is_final && matches!(report.verdict, Verdict::Ok | Verdict::Warning) {
         text.push_str("proven: everything that this node wrote before its end is stored");
         let has_lost = matches!(&report.facts.repository,
@@ -36,6 +40,13 @@ pub fn gate_text(report: &GateReport, colour: Colour) -> String {
     }
     text.push_str(&findings_text(&report.findings, colour));
     text
+}
+
+fn retention_of(state: &RepositoryState) -> Option<&Result<RetentionFacts, Unknown>> {
+    match state {
+        RepositoryState::Usable(facts) => facts.retention.as_ref(),
+        _ => None,
+    }
 }
 
 fn cluster_line(cluster: &ClusterFacts) -> String {
@@ -149,6 +160,7 @@ fn details(problem: &Problem) -> Value {
             json!({"free_bytes": free_bytes})
         }
         Problem::StaleClaim { key, for_so_long } => json!({"claim": key, "seconds": for_so_long.as_secs()}),
+        Problem::SoonFull { left, held_by } => json!({"seconds": left.as_secs(), "held_by": held_by}),
         Problem::TwoPrimaries { one, other } => json!({"claims": [one, other]}),
         Problem::InactiveSlot { name, held_bytes } => json!({"slot": name, "held_bytes": held_bytes}),
         Problem::LostSlot { name, .. } | Problem::UnreadableSlot { name, .. } => json!({"slot": name}),
@@ -225,6 +237,7 @@ pub fn gate_json(report: &GateReport) -> Value {
         "cluster": report.facts.cluster.as_ref().ok().map(cluster_json),
         "queue": report.facts.backlog.as_ref().ok().map(backlog_json),
         "drained_in_seconds": report.drained_in.map(|left| left.as_secs()),
+        "retention": retention_of(&report.facts.repository).map(retention::json),
         "findings": findings_json(&report.findings),
     })
 }

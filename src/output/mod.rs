@@ -12,6 +12,7 @@ mod init;
 mod inspect;
 mod progress;
 mod prune;
+mod retention;
 mod set_aside;
 mod sheet;
 mod status;

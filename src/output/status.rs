@@ -9,7 +9,7 @@ use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use super::colour::{Colour, paint};
 use super::gate::{findings_text, pending_words, run_state_words};
 use super::sheet::Sheet;
-use super::show_time;
+use super::{retention, show_time};
 use crate::commands::facts::{Measure, StoredForm};
 use crate::commands::{ArchiveOverview, NodeOverview, StatusReport, TimelineOverview};
 use crate::health::{
@@ -42,6 +42,9 @@ pub fn status_text(report: &StatusReport, colour: Colour) -> String {
             sheet.section("repository", repository_lines(archive, now));
             sheet.section("timelines", timeline_lines(archive));
             sheet.section("backups", backup_lines(archive));
+            let free_bytes = archive.free_bytes.as_ref().ok().copied();
+            let lines = |retention| told(retention, |facts| retention::lines(facts, free_bytes));
+            sheet.section("retention", report.retention.as_ref().map(lines).unwrap_or_default());
         }
     }
     if let Some(node) = &report.node {

@@ -22,6 +22,14 @@ pub struct Inventory {
 impl Inventory {
     /// How many foreign names are kept.
     const MOST_FOREIGN: usize = 100;
+
+    /// The name of every WAL file that is stored, sorted, each once.
+    #[must_use]
+    pub fn names(&self) -> Vec<WalFileName> {
+        let mut names: Vec<WalFileName> = self.files.iter().map(|(name, _)| *name).collect();
+        names.dedup();
+        names
+    }
 }
 
 impl Repository<'_> {

@@ -138,6 +138,31 @@ pub enum PinReason {
 }
 
 impl PinReason {
+    /// Whether it is a policy that keeps, and nobody's need.
+    #[must_use]
+    pub const fn is_policy(&self) -> bool {
+        match self {
+            Self::NewestBackup { .. }
+            | Self::KeptBackup { .. }
+            | Self::TooFewBackups { .. }
+            | Self::KeepDays { .. }
+            | Self::BackupBeforeWindow { .. }
+            | Self::KeepSegments { .. }
+            | Self::KeepSize { .. } => true,
+            Self::Slot { .. }
+            | Self::UnreservedSlot { .. }
+            | Self::DepartedSlot { .. }
+            | Self::Redo { .. }
+            | Self::PreviousRedo { .. }
+            | Self::NoCheckpoint { .. }
+            | Self::RunningBackup { .. }
+            | Self::Rewind { .. }
+            | Self::RewindUnknown { .. }
+            | Self::OldestKept { .. }
+            | Self::Hold { .. } => false,
+        }
+    }
+
     /// The short name in machine-readable output; never changes its meaning.
     #[must_use]
     pub const fn key(&self) -> &'static str {

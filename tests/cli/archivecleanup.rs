@@ -220,23 +220,37 @@ fn a_wal_directory_without_its_status_files_is_still_the_servers() {
 }
 
 #[test]
-fn in_a_repository_one_name_alone_removes_nothing() {
-    for compress in ["zstd", "none"] {
+fn in_a_repository_it_prunes_and_nothing_that_anybody_needs_goes() {
+    for (compress, ending) in [("zstd", ".zst"), ("none", "")] {
         let scene = Scene::with_repository(compress);
         for name in NAMES {
             symlink(env!("CARGO_BIN_EXE_walkeep"), scene.path(name)).unwrap();
         }
         scene.store_segments(&SEGMENTS[..3]);
-        let before = scene.snapshot("repo");
-        let refused = call(&scene, NAMES[0], &["-x", ".zst", "repo", SEGMENTS[2]]);
-        refused
-            .refused(1, &["archive location \"repo\" is a walkeep repository", "hint: Use 'walkeep prune"]);
-        assert!(scene.snapshot("repo") == before);
-        // What is left of its state may still hold claims.
-        scene.remove("repo/.walkeep/repository.json");
         let stored = scene.stored();
-        call(&scene, NAMES[0], &["repo", SEGMENTS[2]]).refused(1, &["is a walkeep repository"]);
+        let clean = |args: &[&str]| call(&scene, NAMES[0], &[args, &["repo", SEGMENTS[2]]].concat());
+        // The one file that is asked to stay is one of several reasons to keep one.
+        scene
+            .call(&["hold", "add", "audit", "--from", SEGMENTS[1], "--reason", "the auditors come"])
+            .run()
+            .code(0);
+        let listed = clean(&["-n"]).code(0);
+        let first = format!("repo/{}{ending}", SEGMENTS[0]);
+        assert!(listed.stdout.lines().any(|line| line == first), "{listed:#?}");
+        assert!(!listed.stdout.contains(SEGMENTS[1]), "{listed:#?}");
         assert_eq!(scene.stored(), stored);
+        clean(&["-d"])
+            .code(0)
+            .says(&[&format!("removing file \"{first}\""), "hold 'audit': the auditors come"]);
+        let left: Vec<String> = stored.into_iter().filter(|name| !name.starts_with(SEGMENTS[0])).collect();
+        assert_eq!(scene.stored(), left);
+        // What cannot be read protects everything, and what is left of a repository may still hold claims.
+        scene.call(&["hold", "remove", "audit"]).run().code(0);
+        scene.write("repo/.walkeep/claims/junk.json", "junk");
+        clean(&[]).refused(1, &["cannot prune the walkeep repository \"repo\"", "junk"]);
+        scene.remove("repo/.walkeep/repository.json");
+        clean(&[]).refused(1, &["cannot prune the walkeep repository \"repo\""]);
+        assert_eq!(scene.stored(), left);
     }
 }
 

@@ -206,7 +206,10 @@ fn a_standby_without_a_restore_command_is_told_the_line() {
     scene.configure(&(SOUND.to_owned() + &archives(&scene)));
     scene.make_standby();
     let report = report(&scene);
-    assert_eq!((keys(&report, "findings"), keys(&report, "notes")), (vec![], vec!["no_restore_command"]));
+    assert_eq!(
+        (keys(&report, "findings"), keys(&report, "notes")),
+        (vec![], vec!["no_restore_command", "no_retention_policy"])
+    );
     let edit = &report["notes"][0]["edits"][0];
     let line = format!("restore_command = '{BINARY} restore %f %p --repo {}'", scene.shown("repo"));
     assert_eq!((&edit["lines"][0], &edit["replaces_line"]), (&line.into(), &Value::Null));
@@ -249,9 +252,12 @@ fn a_disk_that_fails_and_one_that_syncs_no_directory_are_told_apart() {
         assert_eq!(scene.listing("repo/.walkeep/staging"), [""; 0]);
         (outcome.code, keys(&report, "findings").join(" "), keys(&report, "notes").join(" "))
     };
-    assert_eq!(with("error=EIO:when=1"), (Some(1), "round_trip_failed".into(), String::new()));
+    assert_eq!(with("error=EIO:when=1"), (Some(1), "round_trip_failed".into(), "no_retention_policy".into()));
     // The first two are the file's, the others its directory's.
-    assert_eq!(with("error=EINVAL:when=3+"), (Some(0), String::new(), "no_directory_sync".into()));
+    assert_eq!(
+        with("error=EINVAL:when=3+"),
+        (Some(0), String::new(), "no_directory_sync no_retention_policy".into())
+    );
 }
 
 #[test]
@@ -263,7 +269,7 @@ fn root_leaves_no_file_in_what_is_another_users() {
     let trace = ["-e", "trace=openat", "-P", &scene.shown("repo/.walkeep/staging")];
     let outcome = scene.call_under_strace(&trace, &["doctor", "-o", "json"]).run().code(0);
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    assert_eq!(keys(&report, "notes"), ["round_trip_skipped"]);
+    assert_eq!(keys(&report, "notes"), ["round_trip_skipped", "no_retention_policy"]);
     assert!(!String::from_utf8_lossy(&scene.read("strace.out")).contains("O_CREAT"));
     assert!(scene.call_as_nobody(&["doctor"]).run().code != Some(2));
 }

@@ -691,3 +691,41 @@ fn what_is_no_repository_is_refused() {
     let call = scene.call(&["prune", "--keep-segments", "1"]).cwd(scene.path("elsewhere"));
     call.run().prints(&["nothing is stored"]);
 }
+
+// ---- status, gate and doctor
+
+#[test]
+fn status_gate_and_doctor_say_who_holds_the_horizon_and_what_a_prune_would_free() {
+    let scene = archive();
+    slot(&scene, "down", start(10), 0);
+    scene.write("walkeep.toml", "[prune]\nkeep_segments = 20\n");
+    let config = &scene.shown("walkeep.toml");
+    let told = scene.call(&["status", "--config", config]).run();
+    for line in [
+        "retention   horizon 0/A00000, pinned by slot 'down' of",
+        "248 B stay for that alone",
+        "then 0/2900000, pinned by the newest 20 segments are kept",
+        "a prune would remove 9 files, 72 B",
+    ] {
+        assert!(told.stdout.contains(line), "'{line}' in {}", told.stdout);
+    }
+    // There is no server to be sure of, which is not what is asked here.
+    let json = |verb: &str| -> serde_json::Value {
+        serde_json::from_str(&scene.call(&[verb, "--config", config, "-o", "json"]).run().stdout).unwrap()
+    };
+    let (status, gate) = (json("status"), json("gate"));
+    assert_eq!(
+        (&status["retention"]["removable_files"], &gate["retention"]["removable_files"]),
+        (&9.into(), &9.into())
+    );
+    assert_eq!(
+        (&status["retention"]["horizon"], &gate["retention"]["horizon"]),
+        (&"0/A00000".into(), &"0/A00000".into())
+    );
+    assert_eq!(gate["retention"]["removable_bytes"], serde_json::Value::Null);
+    let gate = scene.call(&["gate", "--config", config]).run();
+    assert!(gate.stdout.contains("horizon: 0/A00000, pinned by slot 'down' of"), "{gate:#?}");
+    // What they say is what prune does.
+    let _ = scene.call(&["prune", "--config", config]).run().code(0);
+    assert_eq!(numbers(&scene), (10..=60).collect::<Vec<_>>());
+}

@@ -2,8 +2,6 @@
 //! (`SetWALFileNameForCleanup` and `CleanupPriorWALFiles` in pg_archivecleanup.c of PostgreSQL 17). Names are bytes
 //! here: it takes names that no server writes, such as those of timeline 0, and so must we.
 
-use crate::wal::WalFileName;
-
 /// Length of a segment's name: timeline, log and segment, eight digits each.
 const SEGMENT_CHARS: usize = 24;
 
@@ -63,13 +61,6 @@ impl Selection {
             None => false,
         };
         known && self.oldest_kept.is_after(name)
-    }
-
-    /// Whether a WAL file goes, in whatever form a repository stores it: its forms are known, and need no extension.
-    #[must_use]
-    pub fn takes_stored(&self, name: WalFileName) -> bool {
-        let bare = Self { extension: Vec::new(), ..self.clone() };
-        bare.takes(name.to_string().as_bytes())
     }
 }
 
@@ -156,15 +147,6 @@ mod tests {
     fn an_oldest_kept_file_of_zeroes_removes_nothing() {
         let chosen = selection("000000000000000000000000", "", true);
         assert!(!chosen.takes(b"000000010000000000000000") && !chosen.takes(b"000000010000000000000001"));
-    }
-
-    #[test]
-    fn a_stored_file_goes_by_its_wal_name_alone() {
-        let takes = |name: &str, backups| selection(KEPT, ".gz", backups).takes_stored(name.parse().unwrap());
-        assert!(takes("00000001000000370000000D", false) && takes("00000002000000370000000D.partial", false));
-        assert!(!takes(KEPT, true) && !takes("00000001.history", true));
-        let backup = "00000001000000370000000D.00000028.backup";
-        assert!(takes(backup, true) && !takes(backup, false));
     }
 
     /// The program's own steps in another way: regular expressions' worth of text, compared as text.

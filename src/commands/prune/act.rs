@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Decided, PruneError, PruneReport};
 use crate::repository::{MarkGroup, Repository, RepositoryError};
 use crate::retention::{Item, Judgement, Verdict};
-use crate::storage::StoreLock;
+use crate::storage::{Key, StoreLock};
 use crate::wal::{SegmentName, WalFileName};
 
 /// Removes what the plan says in its order, up to the first file that does not go. Whenever it ends, what is left
@@ -13,9 +13,11 @@ pub(super) fn remove(
     decided: &Decided<'_>,
     report: &mut PruneReport,
     turn: &dyn StoreLock,
+    see: &mut dyn FnMut(&Key),
 ) -> Result<(), PruneError> {
     let mut removed = 0;
     for (place, item) in decided.plan.removals() {
+        see(&decided.key_of(place, item));
         match remove_one(repository, decided, place, item, turn) {
             Ok(()) => removed += 1,
             Err(source) => {

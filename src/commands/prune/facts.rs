@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::needs::{self, Node};
 use super::{PruneError, PruneRequest, holdings_of};
-use crate::repository::{Claim, Expected, Form, Hold, Inventory, Repository, stored_key};
+use crate::repository::{Claim, Expected, Form, Hold, Inventory, Repository, RepositoryError, stored_key};
 use crate::retention::{BaseBackup, Holdings, Measured, NodeNeeds, Pin, PinReason, Policy};
 use crate::wal::{BackupLabel, Lineage, SegmentSize, Timeline, TimelineHistory, WalFileName};
 
@@ -25,10 +25,12 @@ const EXPECTED: Expected = Expected { system_identifier: None, segment_size: Non
 
 impl Facts {
     /// `None` where the repository is bound to nobody, and nothing is stored of which anything could go.
+    /// `list` is asked once claims and holds are read.
     pub(super) fn gather(
         request: &PruneRequest<'_>,
         repository: &Repository<'_>,
         policy: &Policy,
+        list: impl FnOnce() -> Result<Inventory, RepositoryError>,
     ) -> Result<Option<Self>, PruneError> {
         let mut claims = needs::claims(request, repository)?;
         let mut nodes = Vec::new();
@@ -38,7 +40,7 @@ impl Facts {
             nodes.push(node);
         }
         let holds = repository.holds()?;
-        let inventory = repository.inventory()?;
+        let inventory = list()?;
         let Some(size) = segment_size(repository, &nodes, &inventory)? else {
             return Ok(None);
         };

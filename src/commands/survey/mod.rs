@@ -14,6 +14,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::PruneRequest;
 use crate::cluster::{self, Backlog, Cluster, ClusterError, ClusterState, ControlFile, Role};
 use crate::health::{
     ArchiveMode, BacklogFacts, ClusterFacts, Facts, Head, Pace, RepositoryState, RunState, Unknown,
@@ -35,6 +36,10 @@ pub(super) struct SurveyRequest<'a> {
     pub queue_only: bool,
     /// Whether everything before the end of a node that was shut down is asked for.
     pub is_final: bool,
+    /// What a prune would be asked, where its outlook is wanted.
+    pub prune: Option<&'a PruneRequest<'a>>,
+    /// Whether sizes and growth are wanted, too.
+    pub measures: bool,
 }
 
 /// An error and what it comes from, in one line.

@@ -2,14 +2,18 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::super::prune::{PruneRequest, outlook};
 use super::super::source::SourceFile;
 use super::line::Line;
 use super::{SurveyRequest, reason};
 use crate::cluster::{Backlog, Cluster, ControlFile};
 use crate::health::{
-    BacklogFacts, ClaimFacts, EndFacts, HeadInRepository, RepositoryFacts, RepositoryState, Unknown,
+    BacklogFacts, ClaimFacts, EndFacts, HeadInRepository, RepositoryFacts, RepositoryState, RetentionFacts,
+    Unknown,
 };
-use crate::repository::{Claim, Expected, Identity, NodeRole, Offer, Packing, Repository, RepositoryError};
+use crate::repository::{
+    Claim, Expected, Identity, Inventory, NodeRole, Offer, Packing, Repository, RepositoryError,
+};
 use crate::storage::Store;
 use crate::wal::{
     Coverage, Lsn, SegmentName, SegmentNumber, SegmentRange, SegmentSize, Timeline, TimelineHistory,
@@ -33,10 +37,10 @@ pub(super) fn look(
 ) -> (RepositoryState, Option<Vec<WalFileName>>) {
     let location = store.location();
     let found = Repository::open(store).and_then(|repository| {
-        let names = repository.names()?;
-        Ok((repository, names))
+        let inventory = repository.inventory()?;
+        Ok((repository, inventory))
     });
-    let (repository, names) = match found {
+    let (repository, mut inventory) = match found {
         Ok(found) => found,
         Err(error) => return (RepositoryState::Unusable { location, reason: reason(&error) }, None),
     };
@@ -45,18 +49,34 @@ pub(super) fn look(
         let repository = bound.system_identifier;
         return (RepositoryState::OfAnotherCluster { location, repository, cluster }, None);
     }
+    let mut names = inventory.names();
     let judged = facts(request, &repository, &names, seen).and_then(|found| {
         // A listing is no moment: a name that came while it was made may be missing in it, and a later one not.
         if !found.lacks_segments() {
-            return Ok((found, names.clone()));
+            return Ok(found);
         }
-        let names = repository.names()?;
-        Ok((facts(request, &repository, &names, seen)?, names))
+        inventory = repository.inventory()?;
+        names = inventory.names();
+        facts(request, &repository, &names, seen)
     });
     match judged {
-        Ok((facts, names)) => (RepositoryState::Usable(Box::new(facts)), Some(names)),
+        Ok(mut facts) => {
+            facts.retention = retention(request.prune, request.measures, &repository, inventory);
+            (RepositoryState::Usable(Box::new(facts)), Some(names))
+        }
         Err(error) => (RepositoryState::Unusable { location, reason: reason(&error) }, Some(names)),
     }
+}
+
+/// What a prune would do, where that is asked for.
+fn retention(
+    prune: Option<&PruneRequest<'_>>,
+    measures: bool,
+    repository: &Repository<'_>,
+    inventory: Inventory,
+) -> Option<Result<RetentionFacts, Unknown>> {
+    let outlook = outlook(prune?, repository, inventory, measures);
+    outlook.map_err(|error| Unknown(reason(&error))).transpose()
 }
 
 /// What can be said of a repository where its cluster is not known.
@@ -69,14 +89,22 @@ pub(super) fn without_cluster(store: &dyn Store, unknown: &Unknown) -> Repositor
 }
 
 /// What can be said of a repository by itself, where no data directory was named.
-pub(in crate::commands) fn alone(store: &dyn Store, now: SystemTime) -> RepositoryState {
-    match facts_alone(store, now) {
+pub(in crate::commands) fn alone(
+    store: &dyn Store,
+    prune: Option<&PruneRequest<'_>>,
+    now: SystemTime,
+) -> RepositoryState {
+    match facts_alone(store, prune, now) {
         Ok(facts) => RepositoryState::Usable(Box::new(facts)),
         Err(error) => RepositoryState::Unusable { location: store.location(), reason: reason(&error) },
     }
 }
 
-fn facts_alone(store: &dyn Store, now: SystemTime) -> Result<RepositoryFacts, RepositoryError> {
+fn facts_alone(
+    store: &dyn Store,
+    prune: Option<&PruneRequest<'_>>,
+    now: SystemTime,
+) -> Result<RepositoryFacts, RepositoryError> {
     let repository = Repository::open(store)?;
     let mut facts = RepositoryFacts {
         location: repository.location(),
@@ -92,9 +120,13 @@ fn facts_alone(store: &dyn Store, now: SystemTime) -> Result<RepositoryFacts, Re
         head: HeadInRepository::Absent,
         end: None,
         claims: claims(&repository, now),
+        retention: None,
     };
+    let inventory = repository.inventory()?;
+    let names = inventory.names();
+    facts.retention = retention(prune, true, &repository, inventory);
     let Some(identity) = repository.identity() else { return Ok(facts) };
-    let (names, size) = (repository.names()?, identity.segment_size);
+    let size = identity.segment_size;
     let expected = expected_of(identity);
     let lost: Vec<SegmentRange> = repository.known_gaps()?.into_iter().map(|gap| gap.range).collect();
     let archive = Archive { names: &names, histories: histories(&repository, &names, expected)?, lost };
@@ -168,6 +200,7 @@ fn facts(
         head: head(request, repository, names, seen),
         end: request.is_final.then(|| before_end(seen, &archive)),
         claims: claims(repository, request.now),
+        retention: None,
     })
 }
 

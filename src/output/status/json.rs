@@ -1,7 +1,7 @@
 use serde_json::{Map, Value, json};
 
-use super::super::SCHEMA;
 use super::super::gate::{backlog_json, cluster_json, findings_json, range_json, source_json};
+use super::super::{SCHEMA, retention};
 use super::{KINDS, mode_word, show_time, state_key};
 use crate::commands::facts::Measure;
 use crate::commands::{ArchiveOverview, NodeOverview, StatusReport, TimelineOverview};
@@ -17,6 +17,7 @@ pub fn status_json(report: &StatusReport) -> Value {
         "looked_at": show_time(report.now),
         "node": report.node.as_ref().map(node_json),
         "repository": report.archive.as_ref().map(|archive| known(archive, archive_json)),
+        "retention": report.retention.as_ref().map(retention::json),
         "findings": findings_json(&report.findings),
     })
 }
