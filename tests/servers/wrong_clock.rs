@@ -107,7 +107,18 @@ fn a_clock_that_jumps_a_year_ahead_makes_nothing_more_go() {
     let until = month.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     right.walkeep(&["hold", "add", "audit", "--from", &first, "--reason", "a month", "--until", &until]);
     same_plans("hold");
+
+    // The clock is the file system's, too, and the archiver goes on.
+    let newest = repository.names().into_iter().filter(|name| name.len() == 24).max().unwrap();
+    let archived_at = |at: SystemTime| {
+        let file = fs::File::open(repository.stored(&newest).unwrap()).unwrap();
+        file.set_modified(at).unwrap();
+    };
+    archived_at(SystemTime::now() + DAY * 365);
+    same_plans("hold");
     right.walkeep(&["hold", "remove", "audit"]);
+    same_plans("");
+    archived_at(SystemTime::now());
 
     // A slot that is dropped, and its node looked at by the wrong clock, and by the right one again.
     primary.sql("SELECT pg_create_physical_replication_slot('standby', true)");
