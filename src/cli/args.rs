@@ -395,7 +395,8 @@ pub(super) struct PruneArgs {
     /// everything where there are fewer. 0: base backups hold nothing, not even the newest [default: the newest]
     #[arg(long, value_name = "N")]
     pub keep_backups: Option<u64>,
-    /// Keeps what was archived within D days, and the base backup that leads into them
+    /// Keeps what was archived within D days, and the base backup that leads into them. A month and more in which
+    /// nothing was archived counts for nothing: it may be a clock that jumped
     #[arg(long, value_name = "D", value_parser = clap::value_parser!(u64).range(1..))]
     pub keep_days: Option<u64>,
     /// Keeps the newest N segments, counted back from the end of the newest timeline

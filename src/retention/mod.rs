@@ -3,6 +3,7 @@
 
 mod horizon;
 mod node;
+mod pause;
 mod pin;
 mod plan;
 mod policy;
@@ -11,6 +12,7 @@ mod tests;
 
 pub use horizon::Horizon;
 pub use node::{Checkpoint, Departed, HeldSlot, NodeNeeds};
+pub use pause::Pauses;
 pub use pin::{Pin, PinReason};
 pub use plan::{Item, Judgement, Plan, Reason, Rule, Verdict};
 pub use policy::{BaseBackup, Holdings, Measured, OldestKept, Policy};

@@ -1,7 +1,7 @@
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use super::{Pin, PinReason};
+use super::{Pauses, Pin, PinReason};
 use crate::wal::{Lsn, ParseError, SegmentNumber, SegmentSize, Timeline, WalFileName};
 
 /// A policy: how much is kept though nobody needs it. Only where there is one may anything go. Each part keeps
@@ -202,8 +202,13 @@ fn oldest_kept_pin(file: WalFileName, holdings: &Holdings) -> Option<Pin> {
 fn days_pins(days: u64, holdings: &Holdings, at: SystemTime) -> Vec<Pin> {
     let window = Duration::from_secs(days.saturating_mul(86_400));
     let begins_at = at.checked_sub(window);
+    let times = holdings.measured.iter().map(|one| one.modified);
+    let pauses = Pauses::between(times.chain(holdings.backups.iter().map(|backup| backup.stored_at)), at);
     // A window that begins before time does keeps everything.
-    let is_within = |time: SystemTime| begins_at.is_none_or(|begins_at| time >= begins_at);
+    let is_within = |time: SystemTime| {
+        begins_at
+            .is_none_or(|begins_at| time.checked_add(pauses.since(time)).is_none_or(|time| time >= begins_at))
+    };
     let within = holdings.measured.iter().filter(|one| is_within(one.modified));
     let first = within.map(|one| one.number).min();
     let first = first.map(|number| holdings.start_of(number));

@@ -393,3 +393,31 @@ fn zeroes_are_not_yet_and_a_history_is_no_oldest_file() {
         assert!(text.parse::<OldestKept>().is_err(), "{text}");
     }
 }
+
+/// What was archived on the days up to the jump, and two segments behind it.
+fn holdings_with_a_jump(ahead_days: u64) -> Holdings {
+    let mut holdings = holdings(1..=100);
+    for one in holdings.measured.iter_mut().filter(|one| one.number.get() > 98) {
+        one.modified = at(one.number.get() + ahead_days);
+    }
+    holdings
+}
+
+#[test]
+fn a_month_in_which_nothing_was_archived_makes_nothing_older() {
+    let policy = Policy { keep_days: Some(10), ..Policy::default() };
+    let kept = |ahead_days| kept_from(policy, &holdings_with_a_jump(ahead_days), 100 + ahead_days);
+    assert_eq!(kept(0), Some(90));
+    // The day that lies between the segment before the jump and the one behind it is part of the pause.
+    assert_eq!([kept(30), kept(365), kept(20_000)], [Some(89); 3]);
+    // A quiet fortnight is time that went by.
+    assert_eq!(kept(14), Some(99));
+    // Once the window has filled again, what was archived before the pause goes.
+    let mut again = holdings(1..=100);
+    again
+        .measured
+        .iter_mut()
+        .filter(|one| one.number.get() <= 80)
+        .for_each(|one| one.modified -= Duration::from_secs(400 * 86_400));
+    assert_eq!(kept_from(policy, &again, 100), Some(90));
+}

@@ -255,6 +255,33 @@ fn in_a_repository_it_prunes_and_nothing_that_anybody_needs_goes() {
 }
 
 #[test]
+fn in_a_repository_a_run_that_is_killed_or_fails_leaves_the_end_and_the_next_one_goes_on() {
+    for (fault, code) in [("signal=KILL", None), ("error=EIO", Some(1))] {
+        for when in 1..=4 {
+            let scene = Scene::with_repository("none");
+            symlink(env!("CARGO_BIN_EXE_walkeep"), scene.path(NAMES[0])).unwrap();
+            scene.store_segments(&SEGMENTS[..3]);
+            let mut strace = Command::new("strace");
+            strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=unlink,unlinkat", "-e"]);
+            strace.arg(format!("inject=unlink,unlinkat:{fault}:when={when}")).arg(scene.path(NAMES[0]));
+            let ended = strace.args(["repo", SEGMENTS[2]]).current_dir(scene.path("")).output().unwrap();
+            assert_eq!(ended.status.code(), code, "{ended:?}");
+            let said = String::from_utf8_lossy(&ended.stderr);
+            assert!(code.is_none() || said.contains("Input/output error"), "{said}");
+            // In this order they go.
+            let digest = |name: &str| format!("{name}.sha256");
+            let going = [digest(SEGMENTS[0]), SEGMENTS[0].into(), digest(SEGMENTS[1]), SEGMENTS[1].into()];
+            let is_left = |name: &String| scene.path(format!("repo/{name}")).exists();
+            let left: Vec<bool> = going.iter().map(is_left).collect();
+            let expected: Vec<bool> = (1..=4).map(|at| at >= when).collect();
+            assert_eq!(left, expected, "{fault} {when}");
+            call(&scene, NAMES[0], &["repo", SEGMENTS[2]]).code(0);
+            assert_eq!(scene.stored(), [SEGMENTS[2].to_owned(), digest(SEGMENTS[2])], "{fault} {when}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_told_as_the_original_tells_it() {
     let scene = archive_of(&EVERY_KIND);
     scene.give_away("archive");

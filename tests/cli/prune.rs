@@ -359,6 +359,46 @@ fn a_slot_that_is_dropped_and_made_again_still_pins_what_it_held() {
     assert_eq!(pinned(&scene, &[]), (12, "departed_slot".to_owned()));
 }
 
+/// Two data directories of one host, one of them behind the other, and who claims for them by what name.
+fn two_nodes_of_one_host(names: [&str; 2], checkpoints: [u64; 2]) {
+    let scene = archive();
+    scene.data_directory("second", "15", &control(1, LAST));
+    let nodes = [("data", names[0], checkpoints[0]), ("second", names[1], checkpoints[1])];
+    // The second round would overwrite what it took for its own.
+    for (directory, name, checkpoint) in nodes.iter().chain(&nodes) {
+        scene.write(format!("{directory}/global/pg_control"), control(1, *checkpoint));
+        let claim = scene.call(&["claim", "--node", name]);
+        claim.cwd(scene.path(directory)).run().prints(&[]);
+    }
+    let plan = scene.call(&["prune", "--keep-segments", "1", "-o", "json"]);
+    let report = plan.cwd(scene.path("elsewhere")).run().json();
+    let told = |(directory, name, checkpoint): (&str, &str, u64)| {
+        let path = fs::canonicalize(scene.path(directory)).unwrap();
+        let which = if names[0] == names[1] { format!(" ('{}')", path.display()) } else { String::new() };
+        (start(checkpoint) + 0x28, format!("the last checkpoint of {name}{which}"))
+    };
+    let mut expected = nodes.map(told);
+    expected.sort();
+    let pins = report["pins"].as_array().unwrap().iter().filter(|pin| pin["reason"] == "redo");
+    let pins: Vec<(u64, String)> = pins
+        .map(|pin| {
+            let from: Lsn = pin["from"].as_str().unwrap().parse().unwrap();
+            (from.get(), pin["description"].as_str().unwrap().to_owned())
+        })
+        .collect();
+    assert_eq!(pins, expected);
+    assert_eq!(numbers(&scene)[0], checkpoints[0].min(checkpoints[1]));
+}
+
+#[test]
+fn two_nodes_of_one_host_have_a_claim_each_and_both_pin() {
+    // Nodes that nobody names bear the name of their host.
+    for names in [["host", "host"], ["node1", "node2"]] {
+        two_nodes_of_one_host(names, [30, 40]);
+        two_nodes_of_one_host(names, [40, 30]);
+    }
+}
+
 #[test]
 fn several_data_directories_are_all_asked() {
     let scene = archive();

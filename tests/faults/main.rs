@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make the states that crashes leave")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may panic")]
 
+mod meanwhile;
 mod order;
 mod sweep;
 mod trace;

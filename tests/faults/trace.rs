@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// The system calls that a file system answers.
-const CALLS: [&str; 19] = [
+const CALLS: [&str; 20] = [
     "openat",
     "read",
     "write",
@@ -16,6 +17,7 @@ const CALLS: [&str; 19] = [
     "fsync",
     "linkat",
     "unlink",
+    "unlinkat",
     "rename",
     "renameat2",
     "statx",
@@ -52,6 +54,7 @@ fn faults_of(call: &str) -> impl Iterator<Item = Fault> {
         "openat",
         "linkat",
         "unlink",
+        "unlinkat",
         "rename",
         "renameat2",
         "statx",
@@ -123,6 +126,32 @@ pub fn run_with(command: &Command, injection: &Injection) -> Ended {
         .output()
         .expect("strace is installed");
     Ended::of(&output)
+}
+
+/// Runs a command that is stopped at one system call, once that was made, and goes on when something else was done.
+pub fn run_around(
+    command: &Command,
+    (call, nth): (&str, usize),
+    log: &Path,
+    meanwhile: impl FnOnce(),
+) -> Ended {
+    let (traced, inject) = (format!("trace={call}"), format!("inject={call}:signal=STOP:when={nth}"));
+    let options = ["-o", log.to_str().expect("a plain path"), "-e", &traced, "-e", &inject];
+    let mut strace = under_strace(command, &options);
+    let running = strace.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("strace is installed");
+    let began = Instant::now();
+    let stopped = loop {
+        let text = fs::read_to_string(log).unwrap_or_default();
+        let stopped = text.lines().find(|line| line.contains("--- stopped by SIGSTOP ---"));
+        if let Some(pid) = stopped.and_then(|line| line.split(' ').next()) {
+            break pid.to_owned();
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "it did not stop at {call} {nth}: {text}");
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    meanwhile();
+    assert!(Command::new("kill").args(["-s", "CONT", &stopped]).status().expect("kill is there").success());
+    Ended::of(&running.wait_with_output().expect("it ends"))
 }
 
 /// Every line of a command's trace, with the paths of descriptors.

@@ -2,6 +2,8 @@
 //!
 //! Nothing here sleeps to synchronise: whatever is awaited is polled for, with a bound (`wait_until`).
 
+pub mod clock;
+pub mod cron;
 pub mod load;
 pub mod node;
 pub mod product;

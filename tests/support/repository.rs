@@ -32,6 +32,13 @@ impl<'a> Repository<'a> {
         Repository { scratch, path }
     }
 
+    /// Another repository, which is this one as it is now.
+    pub fn copy(&self, name: &str) -> Repository<'a> {
+        let path = self.scratch.path(name);
+        self.scratch.copy(&self.path, &path);
+        Repository { scratch: self.scratch, path }
+    }
+
     /// Runs `walkeep claim` for a data directory.
     pub fn claim(&self, data: &Path) {
         let mut command = self.scratch.command(self.scratch.walkeep());

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::needs::{self, Node};
 use super::{PruneError, PruneRequest, holdings_of};
 use crate::repository::{Claim, Expected, Form, Hold, Inventory, Repository, RepositoryError, stored_key};
-use crate::retention::{BaseBackup, Holdings, Measured, NodeNeeds, Pin, PinReason, Policy};
+use crate::retention::{BaseBackup, Holdings, Measured, NodeNeeds, Pauses, Pin, PinReason, Policy};
 use crate::wal::{BackupLabel, Lineage, SegmentSize, Timeline, TimelineHistory, WalFileName};
 
 /// What was found, at one moment as near as reading files comes to one.
@@ -46,7 +46,8 @@ impl Facts {
         };
         let mut holdings = holdings_of(&inventory, size);
         holdings.backups = base_backups(repository, &inventory)?;
-        if policy.asks_for_measures() {
+        let has_ended = |hold: &Hold| hold.has_expired(request.origin.now);
+        if policy.asks_for_measures() || holds.iter().any(has_ended) {
             holdings.measured = measured(repository, &inventory, size)?;
         }
         let at = reference_time(request, repository, &inventory, &holdings)?;
@@ -58,8 +59,9 @@ impl Facts {
             .collect();
         let newest = newest_timeline(&inventory, &needs);
         let mut pins: Vec<Pin> = needs.iter().flat_map(|node| node.pins(&lineage, newest)).collect();
-        pins.extend(holds.iter().filter(|hold| !hold.has_expired(at)).map(hold_pin));
-        let mut warnings = told(&claims, &holds, at, request.origin.now);
+        let holds_at = without_pauses(&holdings, at);
+        pins.extend(holds.iter().filter(|hold| !hold.has_expired(holds_at)).map(hold_pin));
+        let mut warnings = told(&claims, &holds, holds_at, request.origin.now);
         if needs.is_empty() {
             warnings.push(
                 "no data directory is named and no node has claimed what it needs: only the policy, base backups \
@@ -172,6 +174,12 @@ fn reference_time(
     let Some((name, form)) = last else { return Ok(now) };
     let stat = repository.stat(*name, *form)?;
     Ok(stat.map_or(now, |stat| now.min(stat.modified)))
+}
+
+/// By what the ends of holds are told: a pause may be a clock that jumped, and ends none.
+fn without_pauses(holdings: &Holdings, at: SystemTime) -> SystemTime {
+    let pauses = Pauses::between(holdings.measured.iter().map(|one| one.modified), at);
+    at.checked_sub(pauses.total()).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 fn newest_timeline(inventory: &Inventory, needs: &[NodeNeeds]) -> Timeline {
