@@ -1,5 +1,6 @@
 //! What may be typed. What it means, with environment and config file, is `settings`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -19,6 +20,38 @@ pub(super) struct Arguments {
     pub common: Common,
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+impl Arguments {
+    /// What was typed. To build the flags of all verbs takes longer than to confirm that a file is stored; so what
+    /// servers call for each file is tried by itself first. What that does not understand, help included, is read
+    /// as a whole.
+    pub fn read(typed: &[OsString]) -> Result<Self, clap::Error> {
+        let is_a_servers = typed.get(1).is_some_and(|word| word == "archive" || word == "restore");
+        if is_a_servers && let Ok(call) = ServerCall::try_parse_from(typed) {
+            let verb = match call.verb {
+                ServerVerb::Archive(args) => Verb::Archive(args),
+                ServerVerb::Restore(args) => Verb::Restore(args),
+            };
+            return Ok(Self { common: call.common, verb });
+        }
+        Self::try_parse_from(typed)
+    }
+}
+
+/// The verbs that servers call, and the flags that all verbs know.
+#[derive(Parser, Debug)]
+struct ServerCall {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: ServerVerb,
+}
+
+#[derive(Subcommand, Debug)]
+enum ServerVerb {
+    Archive(ArchiveArgs),
+    Restore(RestoreArgs),
 }
 
 /// Flags that every verb knows.

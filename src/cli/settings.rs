@@ -57,7 +57,7 @@ pub(super) struct Settings {
     pub log_format: LogFormat,
     pub compress: Option<Compression>,
     pub min_free: Option<Size>,
-    pub jobs: usize,
+    jobs: Option<Jobs>,
     pub archive_timeout: time::Duration,
     pub gate_warning: Option<u64>,
     pub gate_critical: Option<u64>,
@@ -208,8 +208,7 @@ impl Settings {
                     .map(Some)
                     .map_err(|reason| SettingsError::BadVariable { variable: "WALKEEP_JOBS", reason })?,
                 None => file.parsed("archive.jobs", str::parse)?,
-            }
-            .map_or_else(default_jobs, |Jobs(number)| number),
+            },
             archive_timeout: timeout.map_or(Self::TIMEOUT, |timeout| timeout.0),
             gate_warning: file.parsed("gate.warning", number)?,
             gate_critical: file.parsed("gate.critical", number)?,
@@ -220,6 +219,13 @@ impl Settings {
             prune: PruneSettings::read(&file)?,
         })
     }
+
+    /// How many files are worked on at once: as typed, else as it is set, else by the number of cores, which takes
+    /// a dozen system calls to tell.
+    pub fn jobs(&self, typed: Option<Jobs>) -> usize {
+        typed.or(self.jobs).map_or_else(default_jobs, |Jobs(number)| number)
+    }
+
     /// The repository's directory.
     pub fn repository_directory(&self) -> Result<PathBuf, SettingsError> {
         let named = self.repo.as_deref().filter(|repo| !repo.as_os_str().is_empty());

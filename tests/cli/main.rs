@@ -25,6 +25,7 @@ mod race;
 mod restore;
 mod set_aside;
 mod settings;
+mod stamps;
 mod status;
 mod switchover_scripts;
 mod verify;
