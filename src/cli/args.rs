@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::units::{Compression, Duration, Jobs, Lost, Moment, Position, Rate, Size};
+use super::units::{Compression, Duration, Files, Jobs, Lost, Moment, Position, Rate, Size};
 use crate::output::LogFormat as Format;
 use crate::repository::HoldName;
 use crate::retention::OldestKept;
@@ -165,9 +165,14 @@ pub(super) struct ArchiveArgs {
     /// on a dead NFS server, cannot be bounded [default: 5m]
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<Duration>,
-    /// How many further pending files are archived as well; this version archives none [default: 0]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=0))]
-    pub ahead: Option<u32>,
+    /// Archives up to so many further pending files as well, so that the server's next calls return at once; what
+    /// fails of them fails no call but their own [default: 32]
+    #[arg(long, value_name = "N")]
+    pub ahead: Option<Files>,
+    /// How many of those are packed at once, while one more is made durable [env: WALKEEP_JOBS]
+    /// [default: the number of cores, at most 4]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<Jobs>,
     /// Does not hold the first page's header against the file's name and cluster: for encrypted WAL
     #[arg(long)]
     pub no_header_check: bool,

@@ -13,6 +13,7 @@
 mod support;
 
 mod adoption;
+mod ahead;
 mod archive;
 mod archivecleanup;
 mod claim;

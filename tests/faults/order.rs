@@ -139,3 +139,26 @@ fn drain_marks_a_file_after_its_name_is_durable_and_its_marks_are_durable_before
         "{trace:#?}"
     );
 }
+
+#[test]
+fn the_file_that_was_asked_for_is_durable_before_another_is_begun_and_each_before_it_is_remembered() {
+    let place = Workplace::new(ZSTD);
+    place.rest();
+    let mut archive = place.archive_with_others(SECOND);
+    archive.args(["-j", "1"]);
+    let trace = lines(&archive, &place.path("trace"));
+    let begun = |name: &str| {
+        let opens =
+            |call: &String| call.starts_with("openat(") && call.contains(&format!("/pg_wal/{name}\""));
+        trace.iter().position(opens).unwrap_or_else(|| panic!("{name} is not opened: {trace:#?}"))
+    };
+    let named = |target: &str| publication(&trace, &format!("/repo/{target}\"")).link;
+    let synced_between =
+        |from: usize, to: usize| from < to && trace[from..to].iter().any(|call| syncs_repository(call));
+    let asked = named(&format!("{SECOND}.zst"));
+    assert!(synced_between(asked, begun(HISTORY)), "{trace:#?}");
+    assert!(synced_between(asked, stamped(&trace, SECOND)), "{trace:#?}");
+    assert!(synced_between(named(HISTORY), stamped(&trace, HISTORY)), "{trace:#?}");
+    // The histories are durable before a segment is begun.
+    assert!(synced_between(named(HISTORY), begun(FIRST)), "{trace:#?}");
+}

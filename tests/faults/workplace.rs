@@ -113,8 +113,15 @@ impl Workplace {
         command
     }
 
-    /// As a server calls it: in the data directory, with a relative path.
+    /// As a server calls it: in the data directory, with a relative path. This file alone.
     pub fn archive(&self, name: &str) -> Command {
+        let mut command = self.archive_with_others(name);
+        command.args(["--ahead", "0"]);
+        command
+    }
+
+    /// The same with what waits behind the file.
+    pub fn archive_with_others(&self, name: &str) -> Command {
         let mut command = self.walkeep(&["archive", &format!("pg_wal/{name}"), name, "--repo", "../repo"]);
         command.current_dir(self.path("data"));
         command
