@@ -54,6 +54,7 @@ def data_directory(at):
     shutil.rmtree(at, ignore_errors=True)
     os.makedirs(f"{at}/global")
     os.makedirs(f"{at}/pg_wal/archive_status")
+    os.makedirs(f"{at}/pg_replslot")
     shutil.copy(f"{WORK}/data/PG_VERSION", at)
     shutil.copy(f"{WORK}/data/global/pg_control", f"{at}/global")
     return f"{at}/pg_wal"
