@@ -1,6 +1,9 @@
-/* What nobody can do with less: bare pack FILE... packs and hashes files and writes nothing; bare list DIR...
- * reads directories and counts their names.   gcc -O2 bare.c -lzstd -lcrypto */
+/* What nobody can do with less: bare pack FILE... packs and hashes files and writes nothing; bare store DIR FILE...
+ * also writes them durably; bare list DIR... reads directories and counts their names.
+ * bare drive DATADIR COMMAND works on a queue as a server's archiver does: the oldest 64 pending files at a time, the
+ * command (with the file's path for %) in a shell, the mark renamed durably.   gcc -O2 bare.c -lzstd -lcrypto */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -12,13 +15,25 @@
 
 #define MUST(x) do { if (!(x)) { perror(#x); exit(1); } } while (0)
 
-static size_t pack(const char *path) {
-    static char in[64 << 10], out[256 << 10];
+static void synced(const char *path, int flags) {
+    int file = open(path, flags);
+    MUST(file >= 0 && fsync(file) == 0);
+    close(file);
+}
+
+static size_t pack(const char *path, const char *dir) {
+    static char in[64 << 10], out[256 << 10], stored[4096], staged[sizeof stored + 4];
     static ZSTD_CCtx *zstd;
     static EVP_MD_CTX *sha;
     if (!zstd) { zstd = ZSTD_createCCtx(); sha = EVP_MD_CTX_new(); }
     int file = open(path, O_RDONLY);
     MUST(file >= 0);
+    int to_file = -1;
+    if (dir) {
+        snprintf(stored, sizeof stored, "%s/%s.zst", dir, strrchr(path, '/') + 1);
+        snprintf(staged, sizeof staged, "%s.tmp", stored);
+        MUST((to_file = open(staged, O_WRONLY | O_CREAT | O_EXCL, 0600)) >= 0);
+    }
     ZSTD_CCtx_reset(zstd, ZSTD_reset_session_only);
     ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, 1);
     ZSTD_CCtx_setParameter(zstd, ZSTD_c_checksumFlag, 1);
@@ -37,12 +52,17 @@ static size_t pack(const char *path) {
             left = ZSTD_compressStream2(zstd, &to, &from, got ? ZSTD_e_continue : ZSTD_e_end);
             MUST(!ZSTD_isError(left));
             packed += to.pos;
+            MUST(!dir || write(to_file, out, to.pos) == (ssize_t)to.pos);
         } while (got ? from.pos < from.size : left);
         if (!got) break;
     }
     unsigned char digest[32];
     EVP_DigestFinal_ex(sha, digest, NULL);
     close(file);
+    if (dir) {
+        MUST(fsync(to_file) == 0 && close(to_file) == 0 && rename(staged, stored) == 0);
+        synced(dir, O_RDONLY);
+    }
     return packed;
 }
 
@@ -57,9 +77,45 @@ static size_t list(const char *path) {
     return names;
 }
 
+static int by_name(const void *a, const void *b) { return strcmp(*(char **)a, *(char **)b); }
+
+static int drive(const char *data, const char *command) {
+    static char *names[1 << 20], line[8192], ready[256], done[256];
+    MUST(chdir(data) == 0);
+    for (;;) {
+        size_t count = 0;
+        DIR *dir = opendir("pg_wal/archive_status");
+        MUST(dir);
+        for (struct dirent *entry; (entry = readdir(dir));) {
+            size_t length = strlen(entry->d_name);
+            if (length > 6 && !strcmp(entry->d_name + length - 6, ".ready") && count < 1 << 20)
+                names[count++] = strndup(entry->d_name, length - 6);
+        }
+        closedir(dir);
+        if (!count) return 0;
+        qsort(names, count, sizeof *names, by_name);
+        for (size_t at = 0; at < count && at < 64; at++) {
+            const char *hole = strchr(command, '%');
+            MUST(hole);
+            snprintf(line, sizeof line, "%.*spg_wal/%s%s", (int)(hole - command), command, names[at], hole + 1);
+            MUST(system(line) == 0);
+            snprintf(ready, sizeof ready, "pg_wal/archive_status/%s.ready", names[at]);
+            snprintf(done, sizeof done, "pg_wal/archive_status/%s.done", names[at]);
+            synced(ready, O_RDWR);
+            MUST(rename(ready, done) == 0);
+            synced(done, O_RDWR);
+            synced("pg_wal/archive_status", O_RDONLY);
+        }
+        while (count) free(names[--count]);
+    }
+}
+
 int main(int count, char **args) {
     MUST(count > 2);
+    if (!strcmp(args[1], "drive")) return drive(args[2], args[3]);
+    const char *dir = strcmp(args[1], "store") ? NULL : args[2];
+    int packs = dir || !strcmp(args[1], "pack");
     size_t sum = 0;
-    for (int at = 2; at < count; at++) sum += strcmp(args[1], "pack") ? list(args[at]) : pack(args[at]);
+    for (int at = dir ? 3 : 2; at < count; at++) sum += packs ? pack(args[at], dir) : list(args[at]);
     return sum ? 0 : 1;
 }

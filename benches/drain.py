@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Drains 60 segments beside two bare loops that pack and hash them, and asks the gate of long queues beside bare reads
-of the directories: drain.py WORK RUNS (called by run.sh).
+"""Drains 60 segments beside two bare loops that pack and hash them; lets a queue of 60 be worked on as a server does it,
+one call a segment, beside pgBackRest's asynchronous archiving and two bare loops that store; asks the gate of long queues
+beside bare reads of the directories: drain.py WORK RUNS [drain|driven|driven-long|confirm|gate]... (called by run.sh).
 
 Contenders run in turn; medians and the median of pairwise ratios are printed. Segments are warm in the page cache.
 """
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 
-WORK, RUNS = sys.argv[1], int(sys.argv[2])
+WORK, RUNS, PARTS = sys.argv[1], int(sys.argv[2]), sys.argv[3:] or ["drain", "driven", "confirm", "gate"]
 WALKEEP, BARE = WORK + "/walkeep", WORK + "/bare"
 SEGMENT_BYTES = 16 << 20
 
@@ -21,23 +22,23 @@ SEGMENT_BYTES = 16 << 20
 CLOSED = 2
 
 
-def timed(command):
+def timed(command, cwd=WORK):
     begin = time.perf_counter()
-    ended = subprocess.run(command, cwd=WORK, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    ended = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wall = (time.perf_counter() - begin) * 1000
     if ended.returncode not in (0, CLOSED if "gate" in command else 0):
         raise SystemExit(f"{command} ended with status {ended.returncode}: {ended.stdout} {ended.stderr}")
     return wall
 
 
-def compare(title, baseline, contenders, setup, runs):
+def compare(title, baseline, contenders, setup, runs, cwd=WORK):
     results = {name: [] for name in contenders}
     order = list(contenders)
     for turn in range(-1, runs):
         for name in order:
             setup()
             os.sync()
-            measured = timed(contenders[name])
+            measured = timed(contenders[name], cwd)
             if turn >= 0:
                 results[name].append(measured)
         order = order[1:] + order[:1]
@@ -53,6 +54,7 @@ def data_directory(at):
     shutil.rmtree(at, ignore_errors=True)
     os.makedirs(f"{at}/global")
     os.makedirs(f"{at}/pg_wal/archive_status")
+    os.makedirs(f"{at}/pg_replslot")
     shutil.copy(f"{WORK}/data/PG_VERSION", at)
     shutil.copy(f"{WORK}/data/global/pg_control", f"{at}/global")
     return f"{at}/pg_wal"
@@ -66,16 +68,20 @@ def renumbered(bytes_, number):
     return bytes_
 
 
-def pending_segments(at, count):
+BOTH = ("packs-well", "packs-badly")
+
+
+def pending_segments(at, count, folders=BOTH):
     wal = data_directory(at)
-    parts = [f"{WORK}/{folder}/{name}" for folder in ("packs-well", "packs-badly")
-             for name in sorted(os.listdir(f"{WORK}/{folder}"))]
+    parts = [f"{WORK}/{folder}/{name}" for folder in folders for name in sorted(os.listdir(f"{WORK}/{folder}"))]
     paths = []
     for number in range(count):
         name = f"{1:08X}{0:08X}{number + 1:08X}"
         paths.append(f"{wal}/{name}")
         with open(parts[number % len(parts)], "rb") as part, open(paths[-1], "wb") as file:
             file.write(renumbered(part.read(), number + 1))
+        # As old as those of a backlog are.
+        os.utime(paths[-1], (os.stat(paths[-1]).st_mtime - 600,) * 2)
         open(f"{wal}/archive_status/{name}.ready", "w").close()
     return paths
 
@@ -91,8 +97,8 @@ def long_queue(at, count):
 
 
 def fresh_repository():
-    shutil.rmtree(WORK + "/drained", ignore_errors=True)
-    subprocess.run([WALKEEP, "init", "--repo", WORK + "/drained", "-D", WORK + "/drain-data"],
+    shutil.rmtree(REPOSITORY, ignore_errors=True)
+    subprocess.run([WALKEEP, "init", "--repo", REPOSITORY, "-D", DATA],
                    check=True, stdout=subprocess.DEVNULL)
 
 
@@ -104,24 +110,123 @@ def warm():
                 pass
 
 
-paths = pending_segments(WORK + "/drain-data", 60)
-halves = [" ".join(paths[start::2]) for start in (0, 1)]
-drain = [WALKEEP, "drain", "--repo", WORK + "/drained", "-q", "-D"]
-compare(
-    "Draining 60 segments of 16 MiB", "two bare loops",
-    {"two bare loops": ["sh", "-c", f"{BARE} pack {halves[0]} & {BARE} pack {halves[1]} & wait"],
-     "walkeep drain -j 2": [*drain, WORK + "/drain-data", "-j", "2"]},
-    warm, RUNS,
-)
-shutil.rmtree(WORK + "/drain-data")
-for count in (100_000, 1_000_000):
-    directories = long_queue(WORK + "/drain-data", count)
-    gate = [WALKEEP, "gate", "-o", "repmgr", "-D", WORK + "/drain-data"]
+def halves(before=""):
+    first, second = (f"{BARE} {before}" + " ".join(paths[start::2]) for start in (0, 1))
+    return ["sh", "-c", f"{first} & {second} & wait"]
+
+
+def drained():
+    global paths
+    paths = pending_segments(DATA, 60)
     compare(
-        f"The gate of {count:,} pending files", "a bare read of both directories",
-        {"a bare read of both directories": [BARE, "list", *directories],
-         "walkeep gate": gate, "walkeep gate --count-only": [*gate, "--count-only"]},
-        lambda: None, RUNS,
+        "Draining 60 segments of 16 MiB", "two bare loops",
+        {"two bare loops": halves("pack "),
+         "walkeep drain -j 2": [WALKEEP, "drain", "--repo", REPOSITORY, "-q", "-D", DATA, "-j", "2"]},
+        warm, RUNS,
     )
-shutil.rmtree(WORK + "/drain-data")
-shutil.rmtree(WORK + "/drained")
+
+
+PGBACKREST = (f"pgbackrest --config={WORK}/driven.conf --stanza=bench --archive-async --process-max=2"
+              " --compress-type=zst --compress-level=1")
+
+
+def set_up_pgbackrest():
+    """A stanza for the data directory with the queue, which no server runs in: that of the cluster, copied."""
+    shutil.rmtree(WORK + "/driven", ignore_errors=True)
+    shutil.copytree(WORK + "/pgbackrest", WORK + "/driven")
+    with open(WORK + "/pgbackrest.conf") as conf, open(WORK + "/driven.conf", "w") as driven:
+        text = conf.read().replace(f"={WORK}/pgbackrest\n", f"={WORK}/driven\n")
+        text = text.replace(f"spool-path={WORK}", f"spool-path={WORK}/driven/spool")
+        driven.write(text.replace(f"pg1-path={WORK}/data", f"pg1-path={DATA}"))
+
+
+def pgbackrest_ended():
+    """Its asynchronous process stays behind for a moment."""
+    while subprocess.run(["pgrep", "-u", "postgres", "-x", "pgbackrest"], stdout=subprocess.DEVNULL).returncode == 0:
+        time.sleep(0.05)
+
+
+def offer_again():
+    pgbackrest_ended()
+    for folder in (WORK + "/driven/spool", WORK + "/driven-out"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for folder in os.listdir(STORED):
+        if len(folder) == 16:
+            shutil.rmtree(f"{STORED}/{folder}")
+    os.mkdir(WORK + "/driven-out")
+    status = DATA + "/pg_wal/archive_status"
+    for name in os.listdir(status):
+        if name.endswith(".done"):
+            os.rename(f"{status}/{name}", f"{status}/{name[:-5]}.ready")
+    warm()
+
+
+def driven(count, folder, runs):
+    global paths
+    paths = pending_segments(DATA, count, [folder])
+    set_up_pgbackrest()
+    name = "pgbackrest asynchronous zst:1, 2 processes"
+    compare(
+        f"A queue of {count} segments of WAL that {folder.replace('-', ' ')}, worked on as a server does", name,
+        {name: [BARE, "drive", DATA, PGBACKREST + " archive-push %"],
+         "walkeep archive -j 2": [BARE, "drive", DATA, f"{WALKEEP} archive % --repo {REPOSITORY} -j 2"],
+         "walkeep archive --ahead 0": [BARE, "drive", DATA, f"{WALKEEP} archive % --repo {REPOSITORY} --ahead 0"],
+         "two bare loops that store, no server": halves(f"store {WORK}/driven-out ")},
+        offer_again, runs,
+    )
+
+
+def confirm():
+    """What the server's call costs for a file that is stored: for pgBackRest, one whose .ok waits in the spool."""
+    global paths
+    paths = pending_segments(DATA, 1)
+    set_up_pgbackrest()
+    fresh_repository()
+    os.chdir(DATA)
+    segment = "pg_wal/" + os.path.basename(paths[0])
+    archive = [WALKEEP, "archive", segment, "--repo", REPOSITORY]
+    push = [*PGBACKREST.split(), "archive-push", segment]
+    for _ in range(2):
+        subprocess.run(archive, check=True, cwd=DATA)
+
+    def ok():
+        os.makedirs(WORK + "/driven/spool/archive/bench/out", exist_ok=True)
+        open(f"{WORK}/driven/spool/archive/bench/out/{os.path.basename(segment)}.ok", "w").close()
+
+    compare(
+        "Confirming a segment that is stored", "an empty static program",
+        {"an empty static program": [WORK + "/empty"], "walkeep archive": archive,
+         "pgbackrest asynchronous, .ok waiting": push},
+        ok, 20 * RUNS, cwd=DATA,
+    )
+    pgbackrest_ended()
+
+
+def gate():
+    for count in (100_000, 1_000_000):
+        directories = long_queue(DATA, count)
+        gate = [WALKEEP, "gate", "-o", "repmgr", "-D", DATA]
+        compare(
+            f"The gate of {count:,} pending files", "a bare read of both directories",
+            {"a bare read of both directories": [BARE, "list", *directories],
+             "walkeep gate": gate, "walkeep gate --count-only": [*gate, "--count-only"]},
+            lambda: None, RUNS,
+        )
+
+DATA, REPOSITORY, STORED = WORK + "/drain-data", WORK + "/drained", WORK + "/driven/archive/bench/15-1"
+paths = []
+for part in PARTS:
+    if part == "drain":
+        drained()
+    elif part == "driven":
+        for folder in BOTH:
+            driven(60, folder, max(RUNS // 2, 3))
+    elif part == "driven-long":
+        for folder in BOTH:
+            driven(600, folder, 3)
+    elif part == "confirm":
+        confirm()
+    else:
+        gate()
+for folder in (DATA, REPOSITORY, WORK + "/driven", WORK + "/driven-out"):
+    shutil.rmtree(folder, ignore_errors=True)

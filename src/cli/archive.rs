@@ -1,16 +1,21 @@
+use std::time::Duration;
+
 use super::args::ArchiveArgs;
 use super::claim::refresh;
 use super::deadline::{Deadline, Unfinished};
-use super::now::origin;
+use super::now::{SystemClock, origin};
 use super::settings::Settings;
 use super::stderr::Stderr;
-use super::units::Compression;
-use crate::commands::{ArchiveRequest, Begins, Hint, archive};
+use super::units::{Compression, Files};
+use crate::commands::{Ahead, ArchiveRequest, Begins, Hint, LookAhead, archive};
 use crate::output::{Failure, show_time};
 use crate::repository::Put;
 
 /// What the server counts as a failure and tries again.
 const FAILED: u8 = 1;
+
+/// How long a call goes on beginning files that nobody asked for yet: a server that shuts down waits for its call.
+const AHEAD_TIME: Duration = Duration::from_secs(10);
 
 pub(super) fn run(args: &ArchiveArgs, settings: &Settings, err: Stderr) -> u8 {
     let name = args.wal_path.file_name().unwrap_or(args.wal_path.as_os_str()).to_string_lossy().into_owned();
@@ -45,6 +50,7 @@ pub(super) fn run(args: &ArchiveArgs, settings: &Settings, err: Stderr) -> u8 {
             failed(error, Some("Nothing was acknowledged; the server will try again.".to_owned()))
         }
     };
+    let clock = SystemClock::start();
     let deadline = match Deadline::start(limit, unfinished.clone()) {
         Ok(deadline) => deadline,
         Err(error) => return unfinished(&error),
@@ -52,19 +58,56 @@ pub(super) fn run(args: &ArchiveArgs, settings: &Settings, err: Stderr) -> u8 {
     match deadline.work(|| archive(&request)) {
         Err(error) => unfinished(&error),
         Ok(Err(error)) => failed(&error, error.hint()),
-        Ok(Ok(report)) => {
-            err.info(match report.put {
+        Ok(Ok(archived)) => {
+            err.info(match archived.put {
                 Put::Stored { digest } => format!("stored '{name}', sha256 {digest}"),
                 Put::AlreadyStored => format!("'{name}' was stored already"),
                 Put::SameWalStored => {
                     format!("'{name}' was stored already: the same WAL, only bytes behind its end differ")
                 }
             });
+            if let Some(ahead) = archived.ahead {
+                let files = args.ahead.map_or(settings.archive_ahead, |Files(number)| number);
+                let how =
+                    LookAhead { files, jobs: settings.jobs(args.jobs), time: AHEAD_TIME, clock: &clock };
+                look_ahead(&deadline, limit, &ahead, &how, err);
+            }
             let node = (&store, request.data_directory.as_deref());
             refresh(&deadline, 0, node, (settings, request.origin), Begins::Node, move |failure| {
                 err.warning(failure)
             });
             0
+        }
+    }
+}
+
+/// Looks ahead, once the file that was asked for is durable: nothing here changes that success any more.
+fn look_ahead(deadline: &Deadline, limit: Duration, ahead: &Ahead<'_>, how: &LookAhead<'_>, err: Stderr) {
+    let tell = move |error: &dyn std::error::Error| {
+        err.warning(&Failure::new("cannot archive ahead".to_owned(), error, None));
+    };
+    deadline.begin(limit, move |error: &Unfinished| {
+        tell(error);
+        0
+    });
+    match deadline.work(|| ahead.look(how)) {
+        Err(error) => tell(&error),
+        Ok(Err(error)) => tell(&error),
+        Ok(Ok(report)) => {
+            if let Some((name, error)) = &report.first_failure {
+                let others = match report.failures {
+                    0 | 1 => String::new(),
+                    failures => format!(" and {} others", failures - 1),
+                };
+                err.warning(&Failure::new(
+                    format!("cannot archive '{name}'{others} ahead"),
+                    error,
+                    error.hint(),
+                ));
+            }
+            if report.stored > 0 {
+                err.info(format!("stored {} files ahead", report.stored));
+            }
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What may be typed. What it means, with environment and config file, is `settings`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::units::{Compression, Duration, Jobs, Lost, Moment, Position, Rate, Size};
+use super::units::{Compression, Duration, Files, Jobs, Lost, Moment, Position, Rate, Size};
 use crate::output::LogFormat as Format;
 use crate::repository::HoldName;
 use crate::retention::OldestKept;
@@ -19,6 +20,38 @@ pub(super) struct Arguments {
     pub common: Common,
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+impl Arguments {
+    /// What was typed. To build the flags of all verbs takes longer than to confirm that a file is stored; so what
+    /// servers call for each file is tried by itself first. What that does not understand, help included, is read
+    /// as a whole.
+    pub fn read(typed: &[OsString]) -> Result<Self, clap::Error> {
+        let is_a_servers = typed.get(1).is_some_and(|word| word == "archive" || word == "restore");
+        if is_a_servers && let Ok(call) = ServerCall::try_parse_from(typed) {
+            let verb = match call.verb {
+                ServerVerb::Archive(args) => Verb::Archive(args),
+                ServerVerb::Restore(args) => Verb::Restore(args),
+            };
+            return Ok(Self { common: call.common, verb });
+        }
+        Self::try_parse_from(typed)
+    }
+}
+
+/// The verbs that servers call, and the flags that all verbs know.
+#[derive(Parser, Debug)]
+struct ServerCall {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: ServerVerb,
+}
+
+#[derive(Subcommand, Debug)]
+enum ServerVerb {
+    Archive(ArchiveArgs),
+    Restore(RestoreArgs),
 }
 
 /// Flags that every verb knows.
@@ -132,9 +165,14 @@ pub(super) struct ArchiveArgs {
     /// on a dead NFS server, cannot be bounded [default: 5m]
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<Duration>,
-    /// How many further pending files are archived as well; this version archives none [default: 0]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=0))]
-    pub ahead: Option<u32>,
+    /// Archives up to so many further pending files as well, so that the server's next calls return at once; what
+    /// fails of them fails no call but their own [default: 32]
+    #[arg(long, value_name = "N")]
+    pub ahead: Option<Files>,
+    /// How many of those are packed at once, while one more is made durable [env: WALKEEP_JOBS]
+    /// [default: the number of cores, at most 4]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<Jobs>,
     /// Does not hold the first page's header against the file's name and cluster: for encrypted WAL
     #[arg(long)]
     pub no_header_check: bool,

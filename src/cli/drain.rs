@@ -43,7 +43,7 @@ pub(super) fn run(args: &DrainArgs, settings: &Settings, err: Stderr) -> u8 {
         },
         min_free_bytes: args.min_free.or(settings.min_free).map_or(0, |size| size.0),
         header_check: !args.no_header_check,
-        jobs: args.jobs.map_or(settings.jobs, |jobs| jobs.0),
+        jobs: settings.jobs(args.jobs),
         mark_done: args.mark_done,
         force: args.force,
         missing: args.missing,

@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
     if let Some(program) = dropin::called_as(&typed) {
         return ExitCode::from(dropin::run(&program, &typed));
     }
-    let code = match Arguments::try_parse_from(&typed) {
+    let code = match Arguments::read(&typed) {
         Ok(arguments) => run(&with_every_data_directory(arguments, &typed)),
         Err(error) => not_understood(&typed, &error),
     };

@@ -10,7 +10,7 @@ use std::time;
 use toml::{Table, Value};
 
 use super::args::{Common, OutputFormat};
-use super::units::{Compression, Duration, Jobs, Size};
+use super::units::{Compression, Duration, Files, Jobs, Size};
 use crate::cluster::Cluster;
 use crate::commands::OnError;
 use crate::output::{Colour, LogFormat};
@@ -57,7 +57,8 @@ pub(super) struct Settings {
     pub log_format: LogFormat,
     pub compress: Option<Compression>,
     pub min_free: Option<Size>,
-    pub jobs: usize,
+    jobs: Option<Jobs>,
+    pub archive_ahead: usize,
     pub archive_timeout: time::Duration,
     pub gate_warning: Option<u64>,
     pub gate_critical: Option<u64>,
@@ -137,6 +138,9 @@ impl Settings {
     /// How long one file may take where nobody says.
     const TIMEOUT: time::Duration = time::Duration::from_secs(300);
 
+    /// How many files are archived ahead where nobody says.
+    const AHEAD: usize = 32;
+
     /// For how long a slot that is gone pins where nobody says.
     const SLOT_GRACE: time::Duration = time::Duration::from_secs(86_400);
 
@@ -160,10 +164,6 @@ impl Settings {
         if node.is_empty() || node.len() > Origin::MOST_NODE_BYTES || node.chars().any(char::is_control) {
             return Err(SettingsError::BadNodeName(node.escape_debug().to_string()));
         }
-        file.parsed("archive.ahead", |ahead| match ahead {
-            "0" => Ok(()),
-            _ => Err(format!("'{ahead}': this version can only look ahead by 0 files")),
-        })?;
         let log = match variable("WALKEEP_LOG") {
             Some(log) => LogSetting::parse(&log.to_string_lossy())
                 .map_err(|reason| SettingsError::BadVariable { variable: "WALKEEP_LOG", reason })?,
@@ -208,8 +208,10 @@ impl Settings {
                     .map(Some)
                     .map_err(|reason| SettingsError::BadVariable { variable: "WALKEEP_JOBS", reason })?,
                 None => file.parsed("archive.jobs", str::parse)?,
-            }
-            .map_or_else(default_jobs, |Jobs(number)| number),
+            },
+            archive_ahead: file
+                .parsed("archive.ahead", str::parse)?
+                .map_or(Self::AHEAD, |Files(number)| number),
             archive_timeout: timeout.map_or(Self::TIMEOUT, |timeout| timeout.0),
             gate_warning: file.parsed("gate.warning", number)?,
             gate_critical: file.parsed("gate.critical", number)?,
@@ -220,6 +222,13 @@ impl Settings {
             prune: PruneSettings::read(&file)?,
         })
     }
+
+    /// How many files are worked on at once: as typed, else as it is set, else by the number of cores, which takes
+    /// a dozen system calls to tell.
+    pub fn jobs(&self, typed: Option<Jobs>) -> usize {
+        typed.or(self.jobs).map_or_else(default_jobs, |Jobs(number)| number)
+    }
+
     /// The repository's directory.
     pub fn repository_directory(&self) -> Result<PathBuf, SettingsError> {
         let named = self.repo.as_deref().filter(|repo| !repo.as_os_str().is_empty());

@@ -71,6 +71,15 @@ impl FromStr for Moment {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Rate(pub u64);
 
+/// How many files are archived before their server asks for them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Files(pub usize);
+
+impl Files {
+    /// More than this would let the server wait long for the one that it asked for.
+    const MOST: usize = 1024;
+}
+
 /// How many files are worked on at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Jobs(pub usize);
@@ -154,6 +163,15 @@ impl FromStr for Jobs {
     fn from_str(text: &str) -> Result<Self, String> {
         let number = text.parse().ok().filter(|number| (1..=Self::MOST).contains(number));
         number.map(Self).ok_or_else(|| format!("'{text}' is not a number from 1 to {}", Self::MOST))
+    }
+}
+
+impl FromStr for Files {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.parse().ok().filter(|number| *number <= Self::MOST);
+        number.map(Self).ok_or_else(|| format!("'{text}' is not a number from 0 to {}", Self::MOST))
     }
 }
 

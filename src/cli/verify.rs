@@ -25,7 +25,7 @@ pub(super) fn run(args: &VerifyArgs, settings: &Settings, err: Stderr) -> u8 {
         data_directory: settings.typed_data_directory(),
         full: args.full,
         budget_bytes_per_second: args.budget.map(|rate| rate.0),
-        jobs: args.jobs.map_or(settings.jobs, |jobs| jobs.0),
+        jobs: settings.jobs(args.jobs),
         header_check: !args.no_header_check,
         origin: &origin(settings),
         show_time: &show_time,

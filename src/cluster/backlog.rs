@@ -186,15 +186,51 @@ impl Backlog {
     }
 }
 
+/// What waits behind a file, in the server's order. Where the segments that follow it are waiting, the server asks
+/// for them next, and a look at each is enough: of a queue of 100,000 files the directory is not read for every few of
+/// them. Else - at the end of a run, behind a history - the whole queue is read.
+pub(super) fn pending_behind(
+    status: &ArchiveStatus,
+    name: WalFileName,
+    size: SegmentSize,
+    most: usize,
+) -> Result<Vec<WalFileName>, ClusterError> {
+    if most == 0 || !status.is_pending(name)? {
+        return Ok(Vec::new());
+    }
+    let mut run = Vec::new();
+    if let WalFileName::Segment(mut segment) = name {
+        while run.len() < most
+            && let Some(next) = following(segment, size)
+            && status.is_pending(WalFileName::Segment(next))?
+        {
+            run.push(WalFileName::Segment(next));
+            segment = next;
+        }
+    }
+    if !run.is_empty() {
+        return Ok(run);
+    }
+    let mut queue = Backlog::default();
+    queue.read_status(status.directory())?;
+    queue.pending.retain(|other| *other != name);
+    queue.pending.truncate(most);
+    Ok(queue.pending)
+}
+
+/// The next segment of a timeline.
+fn following(segment: SegmentName, size: SegmentSize) -> Option<SegmentName> {
+    let next = segment.number(size).and_then(|number| number.next())?;
+    SegmentName::new(segment.timeline(), next, size)
+}
+
 /// Whether a timeline ends within a segment, by the sorted segments of a WAL directory: nothing follows it there,
 /// and a later timeline has a segment of the same number. A standby that follows its primary to a new timeline
 /// marks it done as far as it got (`WalReceiverMain` in walreceiver.c), and the WAL up to the fork stands in the
 /// later one too.
 #[must_use]
 pub fn goes_on_in_child(segments: &[SegmentName], name: SegmentName, size: SegmentSize) -> bool {
-    let next = name.number(size).and_then(|number| number.next());
-    let next = next.and_then(|next| SegmentName::new(name.timeline(), next, size));
-    let follows = next.is_some_and(|next| segments.binary_search(&next).is_ok());
+    let follows = following(name, size).is_some_and(|next| segments.binary_search(&next).is_ok());
     let is_child =
         |other: &SegmentName| other.timeline() > name.timeline() && other.number(size) == name.number(size);
     !follows && segments.iter().any(is_child)
@@ -455,6 +491,32 @@ mod tests {
         let before = stamp_of(scene.status().directory()).unwrap();
         assert_eq!(still_pending(gone.clone(), &scene.status(), before).unwrap(), gone);
         assert!(still_pending(gone, &scene.status(), [0; 4]).unwrap().is_empty());
+    }
+
+    fn behind(scene: &Scene, name: &str, most: usize) -> Vec<String> {
+        let size = SegmentSize::new(SIZE).unwrap();
+        texts(&pending_behind(&scene.status(), name.parse().unwrap(), size, most).unwrap())
+    }
+
+    #[test]
+    fn behind_a_file_wait_the_segments_that_follow_it_else_the_whole_queue_in_its_order() {
+        let [one, two, three, five] = [1, 2, 3, 5].map(segment);
+        let backup = format!("{three}.00000028.backup");
+        let history = "00000002.history".to_owned();
+        let ready = [&one, &two, &three, &five, &backup, &history].map(|name| format!("{name}.ready"));
+        let done = format!("{}.done", segment(4));
+        let mut statuses: Vec<&str> = ready.iter().map(String::as_str).collect();
+        statuses.push(&done);
+        let scene = Scene::with(&[], &statuses);
+        assert_eq!(behind(&scene, &one, 9), [two.clone(), three.clone()]);
+        assert_eq!(behind(&scene, &one, 1), [two.as_str()]);
+        assert_eq!(behind(&scene, &one, 0), [""; 0]);
+        let rest = [&history, &one, &two, &backup, &five].map(String::clone);
+        assert_eq!(behind(&scene, &three, 9), rest, "its run ends");
+        assert_eq!(behind(&scene, &history, 2), [one.clone(), two]);
+        assert_eq!(behind(&scene, &segment(4), 9), [""; 0], "it does not wait itself");
+        assert_eq!(behind(&scene, &segment(7), 9), [""; 0]);
+        assert_eq!(behind(&Scene::with(&[], &[&ready[0]]), &one, 9), [""; 0], "it is alone");
     }
 
     #[test]

@@ -198,6 +198,17 @@ impl Cluster {
         Backlog::read(&self.wal_directory, &self.archive_status())
     }
 
+    /// What waits behind a file that the server asks for now, in the order in which it will ask, at most so many
+    /// files; nothing where that file does not wait itself: then it was not the server that asked.
+    pub fn pending_behind(
+        &self,
+        name: WalFileName,
+        size: SegmentSize,
+        most: usize,
+    ) -> Result<Vec<WalFileName>, ClusterError> {
+        backlog::pending_behind(&self.archive_status(), name, size, most)
+    }
+
     /// Whether the server has finished a segment in the WAL directory.
     pub fn is_complete(&self, name: SegmentName, size: SegmentSize) -> Result<bool, ClusterError> {
         is_complete_in(&self.wal_directory, name, size)

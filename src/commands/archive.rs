@@ -1,5 +1,7 @@
 //! `archive`: one WAL file, durable in the repository, or a reason why not.
 
+mod ahead;
+
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -8,12 +10,14 @@ use super::{ForeignOwner, Hint};
 use crate::cluster::{Cluster, ClusterError, ControlFile, is_complete_in, is_wal_directory};
 use crate::fsx::{PathError, foreign_owner};
 use crate::repository::{
-    Identity, Offer, Origin, Packing, Put, Repository, RepositoryError, Source, header_agrees,
+    Identity, Offer, Origin, Packing, Placed, Put, Repository, RepositoryError, Source, header_agrees,
 };
 use crate::storage::{Store, StoreError};
 use crate::wal::{
     LONG_HEADER_BYTES, LongPageHeader, ParseError, SegmentName, SegmentSize, TimelineHistory, WalFileName,
 };
+
+pub use ahead::{Ahead, AheadReport, LookAhead};
 
 /// What is to be archived, and where to.
 pub struct ArchiveRequest<'a> {
@@ -38,12 +42,13 @@ pub struct ArchiveRequest<'a> {
 }
 
 /// What came of it: the file is durable in the repository.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ArchiveReport {
+pub struct Archived<'a> {
     /// The file.
     pub name: WalFileName,
     /// What had to be done.
     pub put: Put,
+    /// What may wait behind it; `None` where it was confirmed without being read, or no cluster is known.
+    pub ahead: Option<Ahead<'a>>,
 }
 
 /// Why a file was not archived.
@@ -162,14 +167,14 @@ pub(super) struct Terms<'a> {
 ///
 /// # Errors
 /// When it is not, for whatever reason; nothing that was stored before is harmed.
-pub fn archive(request: &ArchiveRequest<'_>) -> Result<ArchiveReport, ArchiveError> {
+pub fn archive<'a>(request: &'a ArchiveRequest<'a>) -> Result<Archived<'a>, ArchiveError> {
     let path = request.wal_path.as_path();
     let name = name_of(path, request.wal_name.as_deref())?;
     refuse_superuser(request.store, request.data_directory.as_deref())?;
     let terms = request.terms();
     let mut repository = Repository::open(request.store)?;
     if terms.recognised(path, name, &repository)?.is_some() {
-        return Ok(ArchiveReport { name, put: Put::AlreadyStored });
+        return Ok(Archived { name, put: Put::AlreadyStored, ahead: None });
     }
     // A leftover costs space, nothing else: that it cannot be swept must not stop the server's archiver.
     let _ = repository.sweep();
@@ -180,7 +185,9 @@ pub fn archive(request: &ArchiveRequest<'_>) -> Result<ArchiveReport, ArchiveErr
     let identity = terms.prove(path, name, &source, control.as_ref(), &repository)?;
     repository.bind(identity, cluster.as_ref().map(|cluster| cluster.dialect().key()), request.origin)?;
     let put = terms.put(name, &mut source, identity, &repository)?;
-    Ok(ArchiveReport { name, put })
+    let ahead =
+        cluster.zip(control).map(|(cluster, control)| Ahead { name, terms, cluster, control, repository });
+    Ok(Archived { name, put, ahead })
 }
 
 impl ArchiveRequest<'_> {
@@ -212,6 +219,28 @@ impl Terms<'_> {
         let identity = self.prove(path, name, &source, Some(control), repository)?;
         let put = self.put(name, &mut source, identity, repository)?;
         Ok((put, source.stamp().size))
+    }
+
+    /// As [`Terms::archive`], but for the durable name, which [`Repository::settle`] makes; `None` where nothing had
+    /// to be done.
+    fn place(
+        &self,
+        path: &Path,
+        name: WalFileName,
+        control: &ControlFile,
+        repository: &Repository<'_>,
+    ) -> Result<Option<Placed>, ArchiveError> {
+        if self.recognised(path, name, repository)?.is_some() {
+            return Ok(None);
+        }
+        let mut source = SourceFile::open(path)?;
+        // Of one that was written just now no stamp would be kept: it would be read twice.
+        if !source.stamp().has_rested(self.origin.now) {
+            return Ok(None);
+        }
+        let identity = self.prove(path, name, &source, Some(control), repository)?;
+        let offer = self.offer(name, &mut source, identity);
+        Ok(Some(repository.place(offer, self.origin)?))
     }
 
     /// The length of a file that is known to be stored, and was not touched since.
@@ -251,10 +280,16 @@ impl Terms<'_> {
         identity: Identity,
         repository: &Repository<'_>,
     ) -> Result<Put, ArchiveError> {
+        Ok(repository.put(self.offer(name, source, identity), self.origin)?)
+    }
+
+    fn offer<'s>(&self, name: WalFileName, source: &'s mut SourceFile, identity: Identity) -> Offer<'s>
+    where
+        Self: 's,
+    {
         let packing = if self.jobs > 1 { Packing::Inline } else { Packing::Threads };
         let Self { level, show_time, .. } = *self;
-        let offer = Offer { name, source, identity, level, packing, show_time };
-        Ok(repository.put(offer, self.origin)?)
+        Offer { name, source, identity, level, packing, show_time }
     }
 }
 

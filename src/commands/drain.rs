@@ -5,7 +5,6 @@ mod lost;
 mod marks;
 mod owner;
 mod plan;
-mod pool;
 mod report;
 
 use std::io;
@@ -13,7 +12,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::archive::{Terms, refuse_superuser};
-use super::{ArchiveError, Observer, Progress};
+use super::{ArchiveError, Observer, Progress, pool};
 use crate::cluster::{Backlog, Cluster, ClusterError, ControlFile};
 use crate::fsx::PathError;
 use crate::repository::{Expected, Identity, Origin, Put, Repository, RepositoryError};
@@ -146,7 +145,7 @@ impl Work<'_> {
                 report.take(item, outcome);
                 report.ended.is_none()
             };
-            pool::run(self.at_once(), phase, |item| self.settle_file(item), settle);
+            pool::run(pool::at_once(self.request.jobs), phase, |item| self.settle_file(item), settle);
             if report.ended.is_some() {
                 break;
             }
@@ -159,12 +158,6 @@ impl Work<'_> {
         }
         report.finish();
         Ok(report)
-    }
-
-    /// How many files are on their way: one more than there are jobs, so that no core waits for a disk that makes a
-    /// packed file durable. A single job is done by this very thread, one file after the other.
-    fn at_once(&self) -> usize {
-        if self.request.jobs > 1 { self.request.jobs.saturating_add(1) } else { 1 }
     }
 
     fn settle_file(&self, item: &Item) -> Outcome {
@@ -186,7 +179,7 @@ impl Work<'_> {
             level: self.request.level,
             min_free_bytes: self.request.min_free_bytes,
             header_check: self.request.header_check,
-            jobs: self.at_once(),
+            jobs: pool::at_once(self.request.jobs),
             origin: self.request.origin,
             show_time: self.request.show_time,
         }
@@ -231,7 +224,7 @@ fn advance(progress: &mut Progress, item: &Item) {
 }
 
 /// Whether no other file will fare better: no space, or no repository.
-fn ends_everything(error: &ArchiveError) -> bool {
+pub(super) fn ends_everything(error: &ArchiveError) -> bool {
     use io::ErrorKind as Kind;
     let store = match error {
         ArchiveError::LowSpace { .. } => return true,
@@ -243,7 +236,7 @@ fn ends_everything(error: &ArchiveError) -> bool {
     gone.contains(&store.io().kind()) || full.contains(&store.io().kind())
 }
 
-fn was_taken_away(error: &ArchiveError) -> bool {
+pub(super) fn was_taken_away(error: &ArchiveError) -> bool {
     match error {
         ArchiveError::Repository(RepositoryError::SourceTakenAway) | ArchiveError::NotComplete => true,
         ArchiveError::Source(error) => is_gone(error),

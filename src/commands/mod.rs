@@ -12,6 +12,7 @@ mod hold;
 mod init;
 mod inspect;
 mod observer;
+mod pool;
 mod prune;
 mod restore;
 mod set_aside;
@@ -20,7 +21,7 @@ mod status;
 mod survey;
 mod verify;
 
-pub use archive::{ArchiveError, ArchiveReport, ArchiveRequest, archive};
+pub use archive::{Ahead, AheadReport, ArchiveError, ArchiveRequest, Archived, LookAhead, archive};
 pub use archivecleanup::{
     Cleaned, CleanupError, CleanupRequest, CleanupStep, Live, OldestKept, Selection, archivecleanup,
 };

@@ -101,6 +101,14 @@ impl Staged {
         &mut self.file
     }
 
+    /// What the file system tells of it.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn metadata(&self) -> Result<fs::Metadata, PathError> {
+        self.file.metadata().at("look at", &self.path)
+    }
+
     /// Where it lies while it has no name of its own.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -38,7 +38,7 @@ pub use identity::{Charter, Identity, StoredForm};
 pub use inventory::Inventory;
 pub use known_gaps::KnownGap;
 pub use layout::{Form, parse_stored, sidecar_key, stored_key};
-pub use put::{Offer, Put, Source};
+pub use put::{Offer, Placed, Put, Source};
 pub use stamp::SourceStamp;
 pub use verified::{Mark, MarkGroup, Marks};
 

@@ -9,7 +9,7 @@ use super::envelope::{CopyError, Packing, copy, decode, pack};
 use super::layout::{Form, sidecar_key, sidecar_line, state_key, stored_key};
 use super::stamp::{SourceStamp, Stamp, Stored};
 use super::{Envelope, Identity, Origin, Repository, RepositoryError, WRITER};
-use crate::storage::{ObjectStat, Published, StagedObject, StoreLock, read_small};
+use crate::storage::{ObjectStat, OpenObject, Published, StagedObject, StoreLock, read_small};
 use crate::wal::{LONG_HEADER_BYTES, LongPageHeader, PageComparison, Relation, WalFileName};
 
 /// A file to be stored.
@@ -40,6 +40,23 @@ pub struct Offer<'a> {
     pub show_time: &'a dyn Fn(SystemTime) -> String,
 }
 
+/// A file whose bytes are in the repository, durably, under a name that may not be durable yet.
+#[must_use = "it is not stored before it is settled"]
+pub struct Placed {
+    name: WalFileName,
+    /// What had to be done.
+    put: Put,
+    stored: Stored,
+    source: SourceStamp,
+    identity: Identity,
+}
+
+impl Placed {
+    const fn is_new(&self) -> bool {
+        matches!(self.put, Put::Stored { .. })
+    }
+}
+
 /// What came of an offer. Each of them means: durable in the repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Put {
@@ -55,11 +72,11 @@ pub enum Put {
 }
 
 impl Repository<'_> {
-    /// Whether the source is one whose bytes were proven to be stored, and nothing was touched since. What is
-    /// stored is made durable again before this says yes.
+    /// Whether the source is one whose bytes were proven to be stored, durably, and nothing was touched since: no
+    /// content is read, and nothing synced. What makes that safe, `stamp` says.
     ///
     /// # Errors
-    /// When the repository cannot be read or synced.
+    /// When the repository cannot be read.
     pub fn recognises(
         &self,
         name: WalFileName,
@@ -67,28 +84,51 @@ impl Repository<'_> {
         machine_id: &str,
     ) -> Result<bool, RepositoryError> {
         let Some(identity) = self.identity else { return Ok(false) };
-        let Some(form) = Stamp::vouches(self.store, name, source, identity, machine_id)? else {
-            return Ok(false);
-        };
-        self.store.confirm(&stored_key(name, form))?;
-        Ok(true)
+        Stamp::vouches(self.store, name, source, identity, machine_id)
     }
 
     /// Stores a file, durably, unless its bytes are there already.
     ///
     /// # Errors
     /// When it is not durable in the repository, or other content bears its name.
-    pub fn put(&self, mut offer: Offer<'_>, origin: &Origin) -> Result<Put, RepositoryError> {
-        let stamp = offer.source.stamp();
+    pub fn put(&self, offer: Offer<'_>, origin: &Origin) -> Result<Put, RepositoryError> {
+        let placed = self.place(offer, origin)?;
+        let put = placed.put;
+        self.settle(vec![placed], origin)?;
+        Ok(put)
+    }
+
+    /// Stores a file under its name, unless its bytes are there already; a crash may still take that name back. So
+    /// [`Repository::settle`] can make many names durable at once.
+    ///
+    /// # Errors
+    /// As [`Repository::put`].
+    pub fn place(&self, mut offer: Offer<'_>, origin: &Origin) -> Result<Placed, RepositoryError> {
+        let source = offer.source.stamp();
         let found = self.find(offer.name)?;
         let (put, stored) = if found.is_empty() {
             self.store_new(&mut offer, origin)?
         } else {
             self.compare_with(&found, &mut offer)?
         };
-        let new = matches!(put, Put::Stored { .. });
-        Stamp::write(self.store, offer.name, stored, new, stamp, offer.identity, origin);
-        Ok(put)
+        Ok(Placed { name: offer.name, put, stored, source, identity: offer.identity })
+    }
+
+    /// Makes the names of placed files durable, and remembers in stamps that they are.
+    ///
+    /// # Errors
+    /// When they may not be durable: none of these files may be acknowledged.
+    pub fn settle(&self, placed: Vec<Placed>, origin: &Origin) -> Result<(), RepositoryError> {
+        // All lie in one folder; what was found there is durable already.
+        if let Some(new) = placed.iter().find(|placed| placed.is_new()) {
+            self.store.settle(&stored_key(new.name, new.stored.form))?;
+        }
+        for placed in placed {
+            let new = placed.is_new();
+            let Placed { name, stored, source, identity, .. } = placed;
+            Stamp::write(self.store, name, stored, new, source, identity, origin);
+        }
+        Ok(())
     }
 
     fn store_new(&self, offer: &mut Offer<'_>, origin: &Origin) -> Result<(Put, Stored), RepositoryError> {
@@ -97,6 +137,7 @@ impl Repository<'_> {
         let mut staged = self.store.stage(&offer.name.to_string())?;
         let digest = self.write_staged(offer, form, origin, &mut *staged)?;
         staged.sync()?;
+        let stat = staged.stat();
         let sidecar = if form == Form::Plain { Some(self.stage_sidecar(offer.name, digest)?) } else { None };
         if !offer.source.is_unchanged().map_err(RepositoryError::Source)? {
             return Err(RepositoryError::SourceTakenAway);
@@ -109,8 +150,7 @@ impl Repository<'_> {
                 if let Some(sidecar) = sidecar {
                     self.publish_sidecar(sidecar, offer.name, digest)?;
                 }
-                self.store.settle(&key)?;
-                return Ok((Put::Stored { digest }, Stored { form, digest }));
+                return Ok((Put::Stored { digest }, Stored { form, digest, stat }));
             }
             found = self.find(offer.name)?;
         }
@@ -210,12 +250,12 @@ impl Repository<'_> {
     ) -> Result<(Put, Stored), RepositoryError> {
         let mut outcome = None;
         for (form, stat) in found {
-            let confirmed = self.store.confirm(&stored_key(offer.name, *form))?;
-            let (put, digest) = self.judge(*form, stat, confirmed.bytes, offer)?;
+            let OpenObject { bytes, stat: opened } = self.store.confirm(&stored_key(offer.name, *form))?;
+            let (put, digest) = self.judge(*form, stat, bytes, offer)?;
             if *form == Form::Plain {
                 self.complete_sidecar(offer.name, digest)?;
             }
-            outcome = Some((put, Stored { form: *form, digest }));
+            outcome = Some((put, Stored { form: *form, digest, stat: Some(opened) }));
         }
         // A stored file that went away between looking and comparing: somebody set it aside or pruned it.
         outcome.ok_or(RepositoryError::SourceTakenAway)

@@ -50,6 +50,18 @@ fn a_taken_name_is_never_replaced(store: &dyn Store) {
     assert_eq!(store.stat(&key("taken")).unwrap(), before);
 }
 
+fn an_object_is_known_by_its_stat_before_and_after_it_has_a_key(store: &dyn Store) {
+    let mut staged = store.stage("known").unwrap();
+    staged.write_all(b"bytes").unwrap();
+    staged.sync().unwrap();
+    let before = staged.stat().unwrap();
+    assert_eq!(staged.publish(&key("known")).unwrap(), Published::New);
+    assert!(store.stat(&key("known")).unwrap().unwrap().has_bytes_of(&before));
+    store.remove(&key("known")).unwrap();
+    create(store, "known", b"others");
+    assert!(!store.stat(&key("known")).unwrap().unwrap().has_bytes_of(&before));
+}
+
 fn what_is_dropped_unpublished_never_was(store: &dyn Store) {
     let mut staged = store.stage("dropped").unwrap();
     staged.write_all(b"half").unwrap();
@@ -133,6 +145,7 @@ fn keeps_the_contract(store: &dyn Store) {
     what_is_created_is_read_back(store);
     a_taken_name_is_never_replaced(store);
     what_is_dropped_unpublished_never_was(store);
+    an_object_is_known_by_its_stat_before_and_after_it_has_a_key(store);
     bytes_are_written_over_before_publication(store);
     state_is_replaced_whole(store);
     relocation_keeps_the_bytes_and_never_replaces(store);

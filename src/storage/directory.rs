@@ -162,6 +162,10 @@ impl StagedObject for StagedFile {
         Ok(self.staged.sync()?)
     }
 
+    fn stat(&self) -> Option<ObjectStat> {
+        DirectoryStore::described(self.staged.path(), &self.staged.metadata().ok()?).ok()
+    }
+
     fn publish(self: Box<Self>, key: &Key) -> Result<Published, StoreError> {
         Ok(self.staged.give_name(&self.root.join(key.as_str()))?)
     }

@@ -61,11 +61,10 @@ impl Objects {
         Object { bytes: bytes.into(), born: self.ticks }
     }
 
-    fn create(&mut self, key: &Key, bytes: &[u8]) -> Published {
+    fn create(&mut self, key: &Key, object: Object) -> Published {
         if self.by_key.contains_key(key.as_str()) {
             return Published::NameTaken;
         }
-        let object = self.born(bytes);
         self.by_key.insert(key.as_str().to_owned(), object);
         Published::New
     }
@@ -77,7 +76,14 @@ fn absent(verb: &'static str, key: &Key) -> StoreError {
 
 struct StagedBytes {
     bytes: Vec<u8>,
+    born: u32,
     store: MemoryStore,
+}
+
+impl StagedBytes {
+    fn object(&self) -> Object {
+        Object { bytes: self.bytes.as_slice().into(), born: self.born }
+    }
 }
 
 impl Write for StagedBytes {
@@ -104,7 +110,11 @@ impl StagedObject for StagedBytes {
     }
 
     fn publish(self: Box<Self>, key: &Key) -> Result<Published, StoreError> {
-        Ok(self.store.objects().create(key, &self.bytes))
+        Ok(self.store.objects().create(key, self.object()))
+    }
+
+    fn stat(&self) -> Option<ObjectStat> {
+        Some(self.object().stat())
     }
 }
 
@@ -134,7 +144,8 @@ impl Store for MemoryStore {
     }
 
     fn stage(&self, _stem: &str) -> Result<Box<dyn StagedObject>, StoreError> {
-        Ok(Box::new(StagedBytes { bytes: Vec::new(), store: self.clone() }))
+        let born = self.objects().born(&[]).born;
+        Ok(Box::new(StagedBytes { bytes: Vec::new(), born, store: self.clone() }))
     }
 
     fn settle(&self, _key: &Key) -> Result<(), StoreError> {
@@ -192,7 +203,8 @@ impl Store for MemoryStore {
     fn relocate(&self, from: &Key, to: &Key) -> Result<Published, StoreError> {
         let mut objects = self.objects();
         let object = objects.by_key.get(from.as_str()).cloned().ok_or_else(|| absent("publish", from))?;
-        let published = objects.create(to, &object.bytes);
+        let object = objects.born(&object.bytes);
+        let published = objects.create(to, object);
         if published == Published::New {
             objects.by_key.remove(from.as_str());
         }

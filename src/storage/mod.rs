@@ -53,6 +53,16 @@ pub struct ObjectStat {
     pub changed_ns: i128,
 }
 
+impl ObjectStat {
+    /// Whether two looks were at one object, and its bytes were not written in between. It may have been given a
+    /// key.
+    #[must_use]
+    pub fn has_bytes_of(&self, earlier: &Self) -> bool {
+        let bytes = |stat: &Self| (stat.inode, stat.size_bytes, stat.modified);
+        bytes(self) == bytes(earlier)
+    }
+}
+
 /// An object in a listing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listed {
@@ -105,6 +115,10 @@ pub trait StagedObject: Write + Send {
     /// # Errors
     /// When they may not be durable: the object must then be dropped.
     fn sync(&mut self) -> Result<(), StoreError>;
+
+    /// What the store tells of it before it has a key; publication changes none of it but `changed_ns`. `None` where
+    /// that cannot be told.
+    fn stat(&self) -> Option<ObjectStat>;
 
     /// Gives it its key unless that is taken, without making the key durable: [`Store::settle`] does.
     ///
@@ -276,6 +290,9 @@ pub trait Store: Send + Sync {
 /// Longest small object that is read, in bytes.
 pub const MOST_SMALL_BYTES: u64 = 16 << 20;
 
+/// How much more than its length is asked of a small object, in bytes.
+const ROOM_BYTES: usize = 64;
+
 /// Reads a whole small object; `None` where there is none.
 ///
 /// # Errors
@@ -284,6 +301,9 @@ pub fn read_small(store: &dyn Store, key: &Key) -> Result<Option<Vec<u8>>, Store
     let Some(object) = store.open(key)? else { return Ok(None) };
     let mut bytes = Vec::new();
     let failed = |error| StoreError::Path(PathError::new("read", store.locate(key).as_ref(), error));
+    let expected = usize::try_from(object.stat.size_bytes.min(MOST_SMALL_BYTES)).unwrap_or_default();
+    // With room behind the end, one read takes all and another finds the end.
+    bytes.reserve_exact(expected + ROOM_BYTES);
     object.bytes.take(MOST_SMALL_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MOST_SMALL_BYTES {
         return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "larger than any file of this kind")));

@@ -13,6 +13,7 @@
 mod support;
 
 mod adoption;
+mod ahead;
 mod archive;
 mod archivecleanup;
 mod claim;
@@ -25,6 +26,7 @@ mod race;
 mod restore;
 mod set_aside;
 mod settings;
+mod stamps;
 mod status;
 mod switchover_scripts;
 mod verify;

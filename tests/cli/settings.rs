@@ -165,7 +165,7 @@ fn a_config_file_that_makes_no_sense_is_told() {
         ("[repository]\nurl = [\"/x\"]\n", "repository.url: it is no text"),
         ("repository = \"/x\"\n", "unknown key 'repository'"),
         ("[archive]\ntimeout = \"5\"\n", "archive.timeout: '5' is not a duration such as"),
-        ("[archive]\nahead = 32\n", "archive.ahead"),
+        ("[archive]\nahead = 1025\n", "archive.ahead: '1025' is not a number from 0 to 1024"),
         ("[archive]\njobs = 0\n", "archive.jobs: '0' is not a number from 1 to 256"),
         ("[restore]\non_error = \"maybe\"\n", "'maybe' is none of auto, stop and continue"),
         ("log = \"loud\"\n", "'loud' is none of"),
@@ -196,7 +196,7 @@ fn sizes_and_durations_are_read_as_documented() {
         ["--compress", "zstd:0"],
         ["--compress", "zstd:20"],
         ["--compress", "lz4"],
-        ["--ahead", "32"],
+        ["--ahead", "1025"],
         ["--output", "xml"],
     ] {
         scene.call(&["archive", &path]).args(&args).run().refused(2, &[args[0]]);

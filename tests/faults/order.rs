@@ -67,18 +67,45 @@ fn a_history_is_durable_before_success() {
     bytes_then_name_then_directory(&place, HISTORY, &[format!("/repo/{HISTORY}\"")]);
 }
 
+/// Where a stamp gets its name.
+fn stamped(trace: &[String], name: &str) -> usize {
+    let is_stamp =
+        |call: &String| call.starts_with("rename(") && call.contains(&format!("/stamps/{name}.json\""));
+    trace.iter().position(is_stamp).unwrap_or_else(|| panic!("no stamp of {name} in {trace:#?}"))
+}
+
 #[test]
-fn what_is_found_stored_is_made_durable_before_success() {
+fn what_is_found_stored_is_made_durable_before_it_is_remembered_and_before_success() {
     for plain in [false, true] {
         let place = Workplace::new(Shape { plain, second_is_there: true, ..ZSTD });
-        // Once by comparison, once by the stamp that this left.
-        for _ in 0..2 {
-            let trace = lines(&place.archive(SECOND), &place.path("trace"));
-            let stored =
-                |call: &&String| call.starts_with("fsync(") && call.contains(&format!("/repo/{SECOND}"));
-            assert!(trace.iter().any(|call| stored(&call)), "the file is synced: {trace:#?}");
-            assert!(trace.iter().any(|call| syncs_repository(call)), "the directory is synced: {trace:#?}");
-        }
+        let trace = lines(&place.archive(SECOND), &place.path("trace"));
+        let stored = |call: &String| call.starts_with("fsync(") && call.contains(&format!("/repo/{SECOND}"));
+        let file = trace.iter().position(stored).expect("the file is synced");
+        let directory =
+            trace.iter().position(|call| syncs_repository(call)).expect("the directory is synced");
+        assert!(file.max(directory) < stamped(&trace, SECOND), "{trace:#?}");
+    }
+}
+
+#[test]
+fn what_is_remembered_as_stored_was_durable_first_and_is_confirmed_without_reading_or_syncing_anything() {
+    for plain in [false, true] {
+        let place = Workplace::new(Shape { plain, ..ZSTD });
+        place.rest();
+        let trace = lines(&place.archive(SECOND), &place.path("trace"));
+        let suffix = if plain { "" } else { ".zst" };
+        let link = publication(&trace, &format!("/repo/{SECOND}{suffix}\"")).link;
+        let synced = trace.iter().rposition(|call| syncs_repository(call)).expect("the directory is synced");
+        assert!(link < synced && synced < stamped(&trace, SECOND), "{trace:#?}");
+
+        let trace = lines(&place.archive(SECOND), &place.path("trace"));
+        let of_content = |call: &&String| {
+            let reads = call.starts_with("read(") || call.starts_with("pread64(");
+            let is_content = call.contains(&format!("/pg_wal/{SECOND}>"))
+                || call.contains(&format!("/repo/{SECOND}{suffix}>"));
+            call.starts_with("fsync(") || reads && is_content
+        };
+        assert_eq!(trace.iter().find(of_content), None, "{trace:#?}");
     }
 }
 
@@ -111,4 +138,27 @@ fn drain_marks_a_file_after_its_name_is_durable_and_its_marks_are_durable_before
         synced.is_some_and(|synced| marks.iter().all(|mark| *mark < synced) && synced < end),
         "{trace:#?}"
     );
+}
+
+#[test]
+fn the_file_that_was_asked_for_is_durable_before_another_is_begun_and_each_before_it_is_remembered() {
+    let place = Workplace::new(ZSTD);
+    place.rest();
+    let mut archive = place.archive_with_others(SECOND);
+    archive.args(["-j", "1"]);
+    let trace = lines(&archive, &place.path("trace"));
+    let begun = |name: &str| {
+        let opens =
+            |call: &String| call.starts_with("openat(") && call.contains(&format!("/pg_wal/{name}\""));
+        trace.iter().position(opens).unwrap_or_else(|| panic!("{name} is not opened: {trace:#?}"))
+    };
+    let named = |target: &str| publication(&trace, &format!("/repo/{target}\"")).link;
+    let synced_between =
+        |from: usize, to: usize| from < to && trace[from..to].iter().any(|call| syncs_repository(call));
+    let asked = named(&format!("{SECOND}.zst"));
+    assert!(synced_between(asked, begun(HISTORY)), "{trace:#?}");
+    assert!(synced_between(asked, stamped(&trace, SECOND)), "{trace:#?}");
+    assert!(synced_between(named(HISTORY), stamped(&trace, HISTORY)), "{trace:#?}");
+    // The histories are durable before a segment is begun.
+    assert!(synced_between(named(HISTORY), begun(FIRST)), "{trace:#?}");
 }

@@ -428,3 +428,60 @@ fn the_drop_in_leaves_the_end_of_the_archive_whatever_fails_and_the_next_run_goe
         assert!(KEPT.iter().all(is_there) && !OLD.iter().any(is_there), "{context}");
     });
 }
+
+/// The promises of an archive call that looks ahead, and that something happened to.
+fn looking_ahead_keeps_the_promises(place: &Workplace, context: &str, ended: &Ended) {
+    let stored = place.stored();
+    assert!(matches!(ended.code, None | Some(0..=2)), "{context}");
+    if ended.code == Some(0) {
+        assert!(stored.contains_key(&format!("{SECOND}.zst")), "a false acknowledgement: {context}");
+    }
+    for name in [SECOND, FIRST, HISTORY] {
+        let ready = place.path(&format!("data/pg_wal/archive_status/{name}.ready"));
+        assert!(ready.exists(), "the marks are the server's: {context}");
+        place.must(&mut place.archive(name));
+    }
+    // What is stored already sweeps nothing; whatever stores does.
+    place.must(&mut place.walkeep(&["drain", "-D", "data", "--repo", "repo"]));
+    let now = place.stored();
+    assert!(now.contains_key(&format!("{SECOND}.zst")) && now.contains_key(HISTORY), "{context}");
+    for (file, inode) in &stored {
+        assert_eq!(now.get(file), Some(inode), "'{file}' was replaced: {context}");
+    }
+    assert_eq!(place.staging(), Vec::<std::path::PathBuf>::new(), "leftovers are swept: {context}");
+}
+
+#[test]
+fn archive_that_looks_ahead_survives_every_fault() {
+    let command = |place: &Workplace| {
+        place.rest();
+        let mut command = place.archive_with_others(SECOND);
+        command.args(["-j", "1"]);
+        command
+    };
+    sweep(ZSTD, command, |place, injection, ended| {
+        let context = format!("{injection:?}, {ended:?}");
+        if ended.code == Some(0) && injection.call == "fsync" {
+            let ahead_or_claim = ["warning: cannot archive '", "warning: cannot record what this node needs"];
+            let told = ahead_or_claim.iter().any(|told| ended.stderr.starts_with(told));
+            assert!(told, "an fsync that failed is told: {context}");
+        }
+        looking_ahead_keeps_the_promises(place, &context, ended);
+    });
+}
+
+#[test]
+fn archive_that_is_killed_while_several_threads_look_ahead_harms_nothing() {
+    let template = Workplace::new(ZSTD);
+    for call in ["openat", "write", "fsync", "linkat", "unlink", "rename"] {
+        for nth in [1, 2, 3, 5, 8] {
+            let place = template.copy();
+            place.rest();
+            let mut command = place.archive_with_others(SECOND);
+            command.args(["-j", "2"]);
+            let injection = Injection { call: call.to_owned(), nth, fault: Fault::Kill };
+            let ended = run_with(&command, &injection);
+            looking_ahead_keeps_the_promises(&place, &format!("{injection:?}, {ended:?}"), &ended);
+        }
+    }
+}

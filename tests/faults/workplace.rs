@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 use walkeep::repository::{Expected, Repository, parse_stored};
@@ -112,8 +113,15 @@ impl Workplace {
         command
     }
 
-    /// As a server calls it: in the data directory, with a relative path.
+    /// As a server calls it: in the data directory, with a relative path. This file alone.
     pub fn archive(&self, name: &str) -> Command {
+        let mut command = self.archive_with_others(name);
+        command.args(["--ahead", "0"]);
+        command
+    }
+
+    /// The same with what waits behind the file.
+    pub fn archive_with_others(&self, name: &str) -> Command {
         let mut command = self.walkeep(&["archive", &format!("pg_wal/{name}"), name, "--repo", "../repo"]);
         command.current_dir(self.path("data"));
         command
@@ -152,6 +160,14 @@ impl Workplace {
             stored.insert(file_name, entry.metadata().unwrap().ino());
         }
         stored
+    }
+
+    /// Lets the files that are to be archived be as old as those of a backlog are.
+    pub fn rest(&self) {
+        let minutes_ago = SystemTime::now() - Duration::from_secs(600);
+        for name in [FIRST, SECOND, HISTORY] {
+            fs::File::open(self.source(name)).unwrap().set_modified(minutes_ago).unwrap();
+        }
     }
 
     pub fn staging(&self) -> Vec<PathBuf> {

@@ -2,6 +2,8 @@
 //! their own.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
 
 use crate::support::load;
 use crate::support::node::Node;
@@ -166,4 +168,43 @@ fn drain_and_the_servers_own_archiver_work_on_one_queue_at_once() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("archives with '"), "{refused:?}");
     the_archive_restores(&scratch, &node, &repository, &backup);
+}
+
+/// The files that were stored before the server had marked those before them.
+fn stored_ahead(node: &Node<'_>, repository: &Repository<'_>, queue: &BTreeSet<String>) -> usize {
+    let marked_at = |name: &String| {
+        use std::os::unix::fs::MetadataExt;
+        let done = node.wal_directory().join("archive_status").join(format!("{name}.done"));
+        let metadata = fs::metadata(done).expect("what was archived is marked");
+        (metadata.ctime(), metadata.ctime_nsec())
+    };
+    let stored_at = |name: &String| {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = fs::metadata(repository.stored(name).unwrap()).unwrap();
+        (metadata.mtime(), metadata.mtime_nsec())
+    };
+    queue
+        .iter()
+        .zip(queue.iter().skip(1))
+        .filter(|(before, name)| stored_at(name) < marked_at(before))
+        .count()
+}
+
+#[test]
+fn a_backlog_is_stored_ahead_of_its_servers_calls_marked_by_it_in_order_and_restores() {
+    for product in [POSTGRESQL_15, KINGBASE_SHAPE] {
+        let scratch = Scratch::new();
+        let (node, repository, backup) = archiving_node(&scratch, product);
+        stop_archiving(&node);
+        grow_a_backlog(&scratch, &node, 40);
+        let queue = node.pending();
+        wait_until("the backlog has rested", || {
+            let modified = |name| fs::metadata(node.wal_directory().join(name)).unwrap().modified().unwrap();
+            queue.iter().all(|name| modified(name).elapsed().is_ok_and(|age| age > Duration::from_secs(2)))
+        });
+        the_server_goes_on(&node, &repository);
+        let ahead = stored_ahead(&node, &repository, &queue);
+        assert!(ahead > 20, "{ahead} of {} were stored ahead", queue.len());
+        the_archive_restores(&scratch, &node, &repository, &backup);
+    }
 }

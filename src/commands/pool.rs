@@ -1,6 +1,14 @@
+//! Several files on their way at once.
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
+
+/// How many files are on their way: one more than there are jobs, so that no core waits for a disk that makes a
+/// packed file durable. A single job is done by the calling thread, one file after the other.
+pub(super) const fn at_once(jobs: usize) -> usize {
+    if jobs > 1 { jobs.saturating_add(1) } else { 1 }
+}
 
 /// Does the work for every item, several at once, begun in their order. What comes of each is settled on the
 /// calling thread as it comes; where that says `false`, nothing more is begun.
