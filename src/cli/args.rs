@@ -352,6 +352,9 @@ pub(super) struct DoctorArgs {
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct ClaimArgs {
+    /// How long it may take before it is given up [default: 60s]
+    #[arg(long, value_name = "DURATION", global = true)]
+    pub timeout: Option<Duration>,
     #[command(subcommand)]
     pub action: Option<ClaimAction>,
 }
@@ -370,6 +373,9 @@ pub(super) enum ClaimAction {
 /// Keeps WAL that nothing else would keep, such as that of a base backup that was taken from a standby
 #[derive(Args, Debug)]
 pub(super) struct HoldArgs {
+    /// How long it may take before it is given up [default: 60s]
+    #[arg(long, value_name = "DURATION", global = true)]
+    pub timeout: Option<Duration>,
     #[command(subcommand)]
     pub action: HoldAction,
 }
@@ -443,6 +449,9 @@ pub(super) struct PruneArgs {
     /// Keeps the newest files up to so many stored bytes, counted likewise
     #[arg(long, value_name = "SIZE")]
     pub keep_size: Option<Size>,
+    /// For how long nothing may be settled before it is given up [default: 10m]
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
 }
 
 /// Takes one stored file out of the way of its name, into .walkeep/set-aside: the way out of a refusal

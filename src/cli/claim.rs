@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::{ClaimAction, ClaimArgs};
-use super::deadline::{Deadline, Unfinished};
+use super::deadline::{Deadline, Unfinished, within};
 use super::now::{now, origin};
 use super::settings::Settings;
 use super::stderr::{Stderr, print_report};
@@ -19,6 +19,9 @@ use crate::storage::DirectoryStore;
 /// Nothing was recorded or removed, or not everything could be read.
 const FAILED: u8 = 1;
 
+/// How long it may take where nobody says.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How long another verb waits for its claim at most, once its own work is done.
 const REFRESH_LIMIT: Duration = Duration::from_secs(5);
 
@@ -28,7 +31,7 @@ pub(super) fn run(args: &ClaimArgs, settings: &Settings, err: Stderr) -> u8 {
         Some(ClaimAction::List) => "cannot list the claims".to_owned(),
         Some(ClaimAction::Remove { node }) => format!("cannot remove the claim of '{}'", node.escape_debug()),
     };
-    let failed = |error: &dyn std::error::Error, hint, code| {
+    let failed = move |error: &dyn std::error::Error, hint, code| {
         err.error(&Failure::new(what.clone(), error, hint));
         code
     };
@@ -36,14 +39,17 @@ pub(super) fn run(args: &ClaimArgs, settings: &Settings, err: Stderr) -> u8 {
         Ok(store) => store,
         Err(error) => return failed(&error, error.hint(), super::USAGE),
     };
-    let printed = match &args.action {
-        None => {
-            let data_directory = match settings.data_directory() {
-                Ok(data_directory) => data_directory,
-                Err(error) => return failed(&error, error.hint(), super::USAGE),
-            };
-            record(&store, data_directory, settings)
-        }
+    let data_directory = match (&args.action, settings.data_directory()) {
+        (None, Err(error)) => return failed(&error, error.hint(), super::USAGE),
+        (_, data_directory) => data_directory.unwrap_or_default(),
+    };
+    let limit = args.timeout.map_or(TIMEOUT, |timeout| timeout.0);
+    let unfinished = {
+        let failed = failed.clone();
+        move |error: &Unfinished| failed(error, None, FAILED)
+    };
+    let work = || match &args.action {
+        None => record(&store, data_directory, settings),
         Some(ClaimAction::List) => claim_list(&store, now()).map(|report| {
             print_report(settings.output, || claim_list_text(&report), || claim_list_json(&report))
         }),
@@ -53,9 +59,10 @@ pub(super) fn run(args: &ClaimArgs, settings: &Settings, err: Stderr) -> u8 {
             })
         }
     };
-    match printed {
-        Ok(printed) => u8::from(!printed),
-        Err(error) => failed(&error, error.hint(), FAILED),
+    match within(limit, unfinished, work) {
+        Ok(Ok(printed)) => u8::from(!printed),
+        Ok(Err(error)) => failed(&error, error.hint(), FAILED),
+        Err(error) => failed(&error, None, FAILED),
     }
 }
 

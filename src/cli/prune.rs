@@ -1,16 +1,24 @@
+use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::args::{OutputFormat, PruneArgs};
 use super::claim::refresh;
-use super::deadline::{Deadline, Unfinished};
+use super::deadline::{Deadline, Idle, Unfinished};
 use super::now::origin;
 use super::settings::Settings;
 use super::stderr::{Stderr, print_report};
-use crate::commands::{Begins, Hint, PruneRequest, prune};
-use crate::output::{Failure, prune_json, prune_text};
+use crate::commands::{Begins, Hint, PruneRequest, Unobserved, prune};
+use crate::output::{Failure, ProgressDisplay, prune_json, prune_text};
 use crate::repository::Origin;
 use crate::retention::Policy;
 use crate::storage::DirectoryStore;
+
+/// Nothing was removed, or not everything that could go.
+const FAILED: u8 = 1;
+
+/// For how long nothing may be settled where nobody says: a listing of a slow file system takes its time.
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What a prune is asked by the settings alone, without a change.
 pub(super) fn request<'a>(
@@ -36,11 +44,12 @@ pub(super) fn request<'a>(
         slot_grace: settings.slot_grace,
         dry_run: true,
         origin,
+        observer: &Unobserved,
     }
 }
 
 pub(super) fn run(args: &PruneArgs, settings: &Settings, err: Stderr) -> u8 {
-    let failed = |error: &dyn std::error::Error, hint, code| {
+    let failed = move |error: &dyn std::error::Error, hint, code| {
         err.error(&Failure::new("cannot prune the repository".to_owned(), error, hint));
         code
     };
@@ -50,6 +59,10 @@ pub(super) fn run(args: &PruneArgs, settings: &Settings, err: Stderr) -> u8 {
         Err(error) => return failed(&error, error.hint(), super::USAGE),
     };
     let origin = origin(settings);
+    // A server's log is no place for progress.
+    let quiet = settings.quiet || args.oldest_kept.is_some();
+    let display = ProgressDisplay::new("removed", std::io::stderr().is_terminal(), quiet);
+    let idle = Idle::new(args.timeout.map_or(TIMEOUT, |timeout| timeout.0), &display);
     let configured = request(directory, &store, settings, &origin);
     let request = PruneRequest {
         policy: Policy {
@@ -61,11 +74,17 @@ pub(super) fn run(args: &PruneArgs, settings: &Settings, err: Stderr) -> u8 {
         },
         oldest_kept: args.oldest_kept,
         dry_run: args.dry_run,
+        observer: &idle,
         ..configured
     };
-    let report = match prune(&request) {
-        Ok(report) => report,
-        Err(error) => return failed(&error, error.hint(), 1),
+    let unfinished = move |error: &Unfinished| {
+        let hint = "What is left of each timeline is its end; the next call goes on.".to_owned();
+        failed(error, Some(hint), FAILED)
+    };
+    let report = match idle.watch(unfinished, || prune(&request)) {
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => return failed(&error, error.hint(), FAILED),
+        Err(error) => return unfinished(&error),
     };
     for warning in &report.warnings {
         err.warning(&Failure { what: warning.clone(), causes: Vec::new(), hint: None });

@@ -15,7 +15,7 @@ pub use error::PruneError;
 pub(super) use outlook::outlook;
 pub use report::{PruneReport, PruneTally, Standing};
 
-use super::ForeignOwner;
+use super::{ForeignOwner, Observer};
 use crate::cluster::{Cluster, is_wal_directory};
 use crate::repository::{Form, Inventory, Origin, Repository, sidecar_key, stored_key};
 use crate::retention::{Holdings, Item, OldestKept, Pin, Plan, Policy, Rule};
@@ -43,6 +43,8 @@ pub struct PruneRequest<'a> {
     pub dry_run: bool,
     /// Who asks, and when.
     pub origin: &'a Origin,
+    /// Who watches.
+    pub observer: &'a dyn Observer,
 }
 
 /// Removes what nobody needs and no policy keeps, or tells what that would be.
@@ -85,7 +87,13 @@ pub fn prune_seen(request: &PruneRequest<'_>, see: &mut dyn FnMut(&Key)) -> Resu
             decided.plan.removals().into_iter().for_each(|(place, item)| see(&decided.key_of(place, item)));
             report.measure(&repository, &decided)?;
         }
-        Some(turn) => act::remove(&repository, &decided, &mut report, &*turn, see)?,
+        Some(turn) => {
+            let see = &mut |key: &Key, progress| {
+                request.observer.progress(progress);
+                see(key);
+            };
+            act::remove(&repository, &decided, &mut report, &*turn, see)?;
+        }
     }
     Ok(report)
 }

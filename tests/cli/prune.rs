@@ -729,3 +729,16 @@ fn status_gate_and_doctor_say_who_holds_the_horizon_and_what_a_prune_would_free(
     let _ = scene.call(&["prune", "--config", config]).run().code(0);
     assert_eq!(numbers(&scene), (10..=60).collect::<Vec<_>>());
 }
+
+#[test]
+fn prune_claim_and_hold_end_in_bounded_time_where_the_repository_hangs() {
+    let scene = archive();
+    let stored = scene.stored();
+    let state = scene.shown("repo/.walkeep/repository.json");
+    let hang = ["-P", &state, "-e", "trace=openat", "-e", "inject=openat:delay_enter=3000000"];
+    for args in [&["prune", "--keep-segments", "1"][..], &["claim"], &["claim", "list"], &["hold", "list"]] {
+        let args = [args, &["--timeout", "1s"]].concat();
+        scene.call_under_strace(&hang, &args).run().refused(1, &["no end after 1s"]);
+    }
+    assert_eq!(scene.stored(), stored);
+}

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Decided, PruneError, PruneReport};
+use crate::commands::Progress;
 use crate::repository::{MarkGroup, Repository, RepositoryError};
 use crate::retention::{Item, Judgement, Verdict};
 use crate::storage::{Key, StoreLock};
@@ -13,11 +14,14 @@ pub(super) fn remove(
     decided: &Decided<'_>,
     report: &mut PruneReport,
     turn: &dyn StoreLock,
-    see: &mut dyn FnMut(&Key),
+    see: &mut dyn FnMut(&Key, Progress),
 ) -> Result<(), PruneError> {
     let mut removed = 0;
-    for (place, item) in decided.plan.removals() {
-        see(&decided.key_of(place, item));
+    let removals = decided.plan.removals();
+    let total_files = removals.len() as u64;
+    for (place, item) in removals {
+        let progress = Progress { done_files: removed, total_files, ..Progress::default() };
+        see(&decided.key_of(place, item), progress);
         match remove_one(repository, decided, place, item, turn) {
             Ok(()) => removed += 1,
             Err(source) => {
