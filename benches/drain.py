@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Drains 60 segments beside two bare loops that pack and hash them; lets a queue of 60 be worked on as a server does it,
-one call a segment, beside pgBackRest's asynchronous archiving and two bare loops that store; asks the gate of long queues
-beside bare reads of the directories: drain.py WORK RUNS [drain|driven|driven-long|confirm|gate]... (called by run.sh).
+one call a segment, beside pgBackRest's asynchronous archiving and two bare loops that store; confirms a stored file; and
+asks the gate of long queues beside bare reads of the directories (called by run.sh):
+
+    drain.py WORK RUNS [drain|driven|driven-long|confirm|tiny|gate]...
 
 Contenders run in turn; medians and the median of pairwise ratios are printed. Segments are warm in the page cache.
 """
@@ -13,7 +15,7 @@ import subprocess
 import sys
 import time
 
-WORK, RUNS, PARTS = sys.argv[1], int(sys.argv[2]), sys.argv[3:] or ["drain", "driven", "confirm", "gate"]
+WORK, RUNS, PARTS = sys.argv[1], int(sys.argv[2]), sys.argv[3:] or ["drain", "driven", "confirm", "tiny", "gate"]
 WALKEEP, BARE = WORK + "/walkeep", WORK + "/bare"
 SEGMENT_BYTES = 16 << 20
 
@@ -202,6 +204,49 @@ def confirm():
     pgbackrest_ended()
 
 
+# The control file of a cluster with segments of 1 MiB.
+TINY = os.path.dirname(os.path.abspath(__file__)) + "/pg_control.walseg1MB"
+
+
+def tiny_queue(at, count):
+    """So many pending segments of 1 MiB, mostly zeroes, as forced switches leave them."""
+    wal = data_directory(at)
+    shutil.copy(TINY, f"{at}/global/pg_control")
+    with open(TINY, "rb") as control:
+        system = struct.unpack("<Q", control.read(8))[0]
+    for number in range(1, count + 1):
+        name = f"{1:08X}{number // 4096:08X}{number % 4096:08X}"
+        with open(f"{wal}/{name}", "wb") as file:
+            file.write(struct.pack("<HHIQIIQII", 0xD110, 2, 1, number << 20, 0, 0, system, 1 << 20, 8192))
+            file.truncate(1 << 20)
+        os.utime(f"{wal}/{name}", (time.time() - 600,) * 2)
+        os.close(os.open(f"{wal}/archive_status/{name}.ready", os.O_CREAT, 0o600))
+    return sorted(name for name in os.listdir(wal) if len(name) == 24)
+
+
+def long_tiny_queue(calls=330):
+    """What a segment costs where many are pending: the first calls of each queue, in turn."""
+    queues = {count: tiny_queue(f"{DATA}-{count}", count) for count in (1_000, 100_000)}
+    results = {count: [] for count in queues}
+    for turn in range(RUNS):
+        for count, names in queues.items():
+            at = f"{DATA}-{count}"
+            shutil.rmtree(REPOSITORY, ignore_errors=True)
+            subprocess.run([WALKEEP, "init", "--repo", REPOSITORY, "-D", at], check=True, stdout=subprocess.DEVNULL)
+            os.sync()
+            begin = time.perf_counter()
+            for name in names[:calls]:
+                timed([WALKEEP, "archive", f"pg_wal/{name}", "--repo", REPOSITORY], at)
+            results[count].append((time.perf_counter() - begin) * 1000 / calls)
+    print(f"\n### A segment of 1 MiB, mostly zeroes, of a long queue (n={RUNS}, interleaved)\n")
+    print("| pending | median ms | x 1,000 pending |\n|---|---:|---:|")
+    for count, measured in results.items():
+        ratio = statistics.median(mine / base for mine, base in zip(measured, results[1_000]))
+        print(f"| {count:,} | {statistics.median(measured):.2f} | {ratio:.2f} |", flush=True)
+    for count in queues:
+        shutil.rmtree(f"{DATA}-{count}")
+
+
 def gate():
     for count in (100_000, 1_000_000):
         directories = long_queue(DATA, count)
@@ -226,6 +271,8 @@ for part in PARTS:
             driven(600, folder, 3)
     elif part == "confirm":
         confirm()
+    elif part == "tiny":
+        long_tiny_queue()
     else:
         gate()
 for folder in (DATA, REPOSITORY, WORK + "/driven", WORK + "/driven-out"):

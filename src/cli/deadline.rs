@@ -1,7 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, Thread};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::commands::{Observer, Progress};
@@ -26,7 +26,6 @@ type GiveUp = Box<dyn FnOnce(&Unfinished) -> u8 + Send>;
 /// A watch over work that may hang on a file system. Where it takes longer than it may, the process ends.
 pub(super) struct Deadline {
     phase: Arc<Mutex<Phase>>,
-    watcher: Thread,
 }
 
 struct Phase {
@@ -36,6 +35,10 @@ struct Phase {
 }
 
 impl Deadline {
+    /// How often the watch looks whether what it watches has been given another time. To be woken for that would cost
+    /// a call that only confirms a file more than its own work.
+    const LOOKS_EVERY: Duration = Duration::from_secs(1);
+
     /// Begins to watch.
     pub fn start(
         limit: Duration,
@@ -46,20 +49,18 @@ impl Deadline {
         let watched = Arc::clone(&phase);
         let watch = move || {
             while let Some(left) = time_left(&watched) {
-                thread::park_timeout(left);
+                thread::sleep(left.min(Self::LOOKS_EVERY));
             }
         };
-        let named = thread::Builder::new().name("deadline".to_owned());
-        let watcher = named.spawn(watch).map_err(Unfinished::NoThread)?.thread().clone();
-        Ok(Self { phase, watcher })
+        thread::Builder::new().name("deadline".to_owned()).spawn(watch).map_err(Unfinished::NoThread)?;
+        Ok(Self { phase })
     }
 
-    /// Gives what comes next a time of its own, and an end of its own. Where the time before ran out first, the
-    /// process ends as it was told then.
+    /// Gives what comes next a time of its own, and an end of its own, which may come a second late. Where the time
+    /// before ran out first, the process ends as it was told then.
     pub fn begin(&self, limit: Duration, give_up: impl FnOnce(&Unfinished) -> u8 + Send + 'static) {
         let next = Phase { began: Instant::now(), limit, give_up: Some(Box::new(give_up)) };
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = next;
-        self.watcher.unpark();
     }
 
     /// Does what is watched.
