@@ -34,6 +34,9 @@ pub struct Claim {
     pub system_identifier: SystemIdentifier,
     /// The product and version family, by its short name.
     pub dialect: String,
+    /// Whether its server begins from the checkpoint before the last one where that is damaged.
+    #[serde(default)]
+    pub falls_back: bool,
     /// As what it ran.
     pub role: NodeRole,
     /// Since when it was seen as that at every look, by the node's own clock.
@@ -69,6 +72,8 @@ pub struct Observation {
     pub system_identifier: SystemIdentifier,
     /// The product and version family, by its short name.
     pub dialect: String,
+    /// Whether its server begins from the checkpoint before the last one where that is damaged.
+    pub falls_back: bool,
     /// As what it runs.
     pub role: NodeRole,
     /// The checkpoint that its control file knows, seen now.

@@ -115,6 +115,15 @@ fn with_repository<T>(scene: &Scene, act: impl FnOnce(&Repository<'_>) -> T) -> 
 
 /// What a node on another host says: its checkpoint's timeline and segment, and a slot's position.
 fn claim(scene: &Scene, node: &str, at: (u32, u64), slot: Option<u64>, seen_at: SystemTime) {
+    record(scene, observation(node, at, slot, seen_at));
+}
+
+fn record(scene: &Scene, seen: Observation) {
+    let day = Duration::from_secs(86_400);
+    with_repository(scene, |repository| repository.record_claim(seen, day).unwrap());
+}
+
+fn observation(node: &str, at: (u32, u64), slot: Option<u64>, seen_at: SystemTime) -> Observation {
     let slot = slot.map(|position| ClaimedSlot {
         name: "far".into(),
         restart_lsn: Some(Lsn::new(position)),
@@ -123,12 +132,13 @@ fn claim(scene: &Scene, node: &str, at: (u32, u64), slot: Option<u64>, seen_at: 
         invalidated: false,
         directory: SlotDirectory { inode: 1, born_ns: None },
     });
-    let seen = Observation {
+    Observation {
         node: node.into(),
         machine_id: "elsewhere".into(),
         data_directory: "/far".into(),
         system_identifier: SystemIdentifier::new(SYSTEM),
         dialect: "postgresql".into(),
+        falls_back: false,
         role: NodeRole::Standby,
         checkpoint: KnownCheckpoint {
             timeline: Timeline::new(at.0).unwrap(),
@@ -138,9 +148,19 @@ fn claim(scene: &Scene, node: &str, at: (u32, u64), slot: Option<u64>, seen_at: 
         },
         slots: slot.into_iter().collect(),
         backup_start: None,
-    };
-    let day = Duration::from_secs(86_400);
-    with_repository(scene, |repository| repository.record_claim(seen, day).unwrap());
+    }
+}
+
+#[test]
+fn a_claim_of_a_server_that_falls_back_keeps_the_checkpoint_before_the_last_one() {
+    let now = SystemTime::now();
+    for (falls_back, first, why) in [(false, 50, "redo"), (true, 40, "previous_redo")] {
+        let scene = archive();
+        for number in [40, 50] {
+            record(&scene, Observation { falls_back, ..observation("node2", (1, number), None, now) });
+        }
+        assert_eq!(pinned(&scene, &[]), (first, why.to_owned()));
+    }
 }
 
 fn hold(scene: &Scene, number: u64, until: Option<SystemTime>) {

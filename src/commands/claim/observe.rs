@@ -38,11 +38,19 @@ pub fn observe(cluster: &Cluster, origin: &Origin) -> Result<Observation, ClaimE
         data_directory: real_path(cluster.data_directory())?,
         system_identifier: control.system_identifier,
         dialect: cluster.dialect().key().to_owned(),
+        falls_back: falls_back(&control),
         role: role(cluster.run_state()?, &control),
         checkpoint,
         slots,
         backup_start: label.map(|label| label.start),
     })
+}
+
+/// Servers up to 10, and what grew out of them, begin again from the checkpoint before the last one where that is
+/// damaged. Their control files say so by their version.
+const fn falls_back(control: &ControlFile) -> bool {
+    const POSTGRESQL_11: u32 = 1100;
+    control.version < POSTGRESQL_11
 }
 
 const fn role(state: RunState, control: &ControlFile) -> NodeRole {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{PruneError, PruneRequest};
-use crate::cluster::{Cluster, ControlFile};
+use crate::cluster::Cluster;
 use crate::commands::claim::observe;
 use crate::repository::{Claim, Identity, Repository, RepositoryError};
 use crate::retention::{Checkpoint, Departed, HeldSlot, NodeNeeds};
@@ -33,19 +33,11 @@ pub(super) fn of_data_directory(
     let now = Claim::next(last.as_ref(), seen, request.slot_grace);
     let mut needs = of_claim(&now, &[]);
     needs.node = format!("'{}'", directory.display());
-    needs.needs_previous = falls_back(&control);
     // A base backup that was started and is not consistent yet has no label any more.
     needs.backup_starts.extend(Some(control.backup_start).filter(|start| *start != Lsn::ZERO));
     let identity =
         Identity { system_identifier: control.system_identifier, segment_size: control.segment_size };
     Ok(Node { needs, identity })
-}
-
-/// Servers up to 10, and what grew out of them, begin again from the checkpoint before the last one where that is
-/// damaged. Their control files say so by their version.
-const fn falls_back(control: &ControlFile) -> bool {
-    const POSTGRESQL_11: u32 = 1100;
-    control.version < POSTGRESQL_11
 }
 
 /// A claim's checkpoints, in the order in which they were seen.
@@ -71,8 +63,7 @@ pub(super) fn of_claim(claim: &Claim, all: &[Claim]) -> NodeNeeds {
     NodeNeeds {
         node,
         checkpoints: claimed(claim),
-        // A claim tells no version; "postgresql" is 10 and later.
-        needs_previous: ["kingbase-v8r3", "postgresql-9.6", "opengauss"].contains(&claim.dialect.as_str()),
+        needs_previous: claim.falls_back,
         slots: held.map(|slot| HeldSlot { name: slot.name.clone(), restart_lsn: slot.restart_lsn }).collect(),
         departed: departed
             .map(|slot| Departed { name: slot.name.clone(), restart_lsn: slot.restart_lsn })

@@ -39,6 +39,7 @@ impl Claim {
             data_directory,
             system_identifier,
             dialect,
+            falls_back: seen.falls_back,
             role,
             role_since,
             last: checkpoint,

@@ -35,6 +35,7 @@ fn seen(time: SystemTime, redo: u64, slots: Vec<ClaimedSlot>) -> Observation {
         data_directory: "/data".to_owned(),
         system_identifier: SystemIdentifier::new(42),
         dialect: "postgresql".to_owned(),
+        falls_back: false,
         role: NodeRole::Primary,
         checkpoint: KnownCheckpoint {
             timeline: Timeline::FIRST,
