@@ -196,12 +196,9 @@ fn segments(names: &[WalFileName]) -> impl Iterator<Item = SegmentName> {
 fn histories(repository: &Repository<'_>, names: &[WalFileName]) -> (Vec<TimelineHistory>, Vec<String>) {
     let Some(expected) = repository.identity().map(survey::expected_of) else { return Default::default() };
     let (mut histories, mut unreadable) = (Vec::new(), Vec::new());
-    for name in names {
-        let WalFileName::TimelineHistory(timeline) = name else { continue };
-        let mut text = Vec::new();
-        match repository.fetch(*name, expected, &mut text) {
-            // What was fetched was proven to parse.
-            Ok(_) => histories.extend(TimelineHistory::parse(*timeline, &text)),
+    for timeline in names.iter().copied().filter_map(WalFileName::history_of) {
+        match repository.history(timeline, expected) {
+            Ok(history) => histories.extend(history),
             Err(error) => unreadable.push(reason(&error)),
         }
     }

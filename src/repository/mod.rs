@@ -18,6 +18,7 @@ mod layout;
 mod put;
 mod removal;
 mod stamp;
+mod texts;
 mod verified;
 
 use std::path::Path;
@@ -43,7 +44,7 @@ pub use stamp::SourceStamp;
 pub use verified::{Mark, MarkGroup, Marks};
 
 use crate::storage::{Key, ObjectStat, Ownership, Published, RoundTrip, Store, StoreLock};
-use crate::wal::{Lsn, SegmentName, Timeline, TimelineHistory, WalFileKind, WalFileName};
+use crate::wal::{Lsn, SegmentName, Timeline, WalFileKind, WalFileName};
 use identity::publish_json;
 use layout::state_key;
 use stamp::Stamp;
@@ -301,11 +302,8 @@ impl<'s> Repository<'s> {
         expected: Expected,
     ) -> Result<Option<Timeline>, RepositoryError> {
         let Some(position) = position else { return Ok(None) };
-        for (name, _) in self.list()? {
-            let WalFileName::TimelineHistory(timeline) = name else { continue };
-            let mut text = Vec::new();
-            self.fetch(name, expected, &mut text)?;
-            let history = TimelineHistory::parse(timeline, &text).ok();
+        for timeline in self.names()?.into_iter().filter_map(WalFileName::history_of) {
+            let history = self.history(timeline, expected)?;
             let switch = history.and_then(|history| history.switch_from(ancestor));
             if switch.is_some_and(|switch| switch >= position) {
                 return Ok(Some(timeline));

@@ -79,6 +79,15 @@ impl WalFileName {
     pub const fn is_pages(self) -> bool {
         matches!(self, Self::Segment(_) | Self::Partial(_))
     }
+
+    /// The timeline whose history it is; `None` for every other file.
+    #[must_use]
+    pub const fn history_of(self) -> Option<Timeline> {
+        match self {
+            Self::TimelineHistory(timeline) => Some(timeline),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for WalFileName {

@@ -6,7 +6,7 @@ use super::needs::{self, Node};
 use super::{PruneError, PruneRequest, holdings_of};
 use crate::repository::{Claim, Expected, Form, Hold, Inventory, Repository, RepositoryError, stored_key};
 use crate::retention::{BaseBackup, Holdings, Measured, NodeNeeds, Pauses, Pin, PinReason, Policy};
-use crate::wal::{BackupLabel, Lineage, SegmentSize, Timeline, TimelineHistory, WalFileName};
+use crate::wal::{BackupLabel, Lineage, SegmentSize, Timeline, WalFileName};
 
 /// What was found, at one moment as near as reading files comes to one.
 pub(super) struct Facts {
@@ -51,7 +51,7 @@ impl Facts {
             holdings.measured = measured(repository, &inventory, size)?;
         }
         let at = reference_time(request, repository, &inventory, &holdings)?;
-        let lineage = Lineage::of(&histories(repository, &inventory)?);
+        let lineage = Lineage::of(&repository.histories(inventory.names(), EXPECTED)?);
         let needs: Vec<NodeNeeds> = claims
             .iter()
             .map(|claim| needs::of_claim(claim, &claims))
@@ -93,7 +93,7 @@ fn base_backups(repository: &Repository<'_>, inventory: &Inventory) -> Result<Ve
     let mut backups = Vec::new();
     for (name, form) in &inventory.files {
         let WalFileName::BackupHistory(..) = name else { continue };
-        let Some(text) = read_text(repository, *name)? else { continue };
+        let Some(text) = repository.fetch_text(*name, EXPECTED)? else { continue };
         let Some(stat) = repository.stat(*name, *form)? else { continue };
         let label = BackupLabel::parse(&text).map_err(|source| PruneError::UnknownBackup {
             file: stored_key(*name, *form).to_string(),
@@ -102,44 +102,6 @@ fn base_backups(repository: &Repository<'_>, inventory: &Inventory) -> Result<Ve
         backups.push(BaseBackup { file: *name, start: label.start, stored_at: stat.modified });
     }
     Ok(backups)
-}
-
-fn histories(repository: &Repository<'_>, inventory: &Inventory) -> Result<Vec<TimelineHistory>, PruneError> {
-    let mut histories = Vec::new();
-    for (name, _) in &inventory.files {
-        let WalFileName::TimelineHistory(timeline) = name else { continue };
-        let Some(text) = read_text(repository, *name)? else { continue };
-        // What is fetched was parsed already.
-        histories.extend(TimelineHistory::parse(*timeline, &text));
-    }
-    Ok(histories)
-}
-
-/// A small text file whole; `None` where it was set aside meanwhile.
-fn read_text(repository: &Repository<'_>, name: WalFileName) -> Result<Option<Vec<u8>>, PruneError> {
-    let mut text = Text::default();
-    let fetched = repository.fetch(name, EXPECTED, &mut text)?;
-    Ok(fetched.map(|_| text.0))
-}
-
-/// The beginning of a file, longer than any history or label ever is.
-#[derive(Default)]
-struct Text(Vec<u8>);
-
-impl Text {
-    const MOST_BYTES: usize = 1 << 20;
-}
-
-impl std::io::Write for Text {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let missing = Self::MOST_BYTES.saturating_sub(self.0.len());
-        self.0.extend(bytes.iter().take(missing));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 fn measured(

@@ -129,7 +129,8 @@ fn facts_alone(
     let size = identity.segment_size;
     let expected = expected_of(identity);
     let lost: Vec<SegmentRange> = repository.known_gaps()?.into_iter().map(|gap| gap.range).collect();
-    let archive = Archive { names: &names, histories: histories(&repository, &names, expected)?, lost };
+    let archive =
+        Archive { names: &names, histories: repository.histories(names.iter().copied(), expected)?, lost };
     facts.newest_backup = newest_backup_start(names.iter().copied());
     facts.start = facts.newest_backup.or_else(|| archive.segments().min_by_key(|name| name.number(size)));
     if let Some(start) = facts.start {
@@ -173,7 +174,7 @@ fn facts(
     let lost = repository.known_gaps()?.into_iter().map(|gap| gap.range).collect();
     let expected =
         expected_of(Identity { system_identifier: seen.control.system_identifier, segment_size: size });
-    let archive = Archive { names, histories: histories(repository, names, expected)?, lost };
+    let archive = Archive { names, histories: repository.histories(names.iter().copied(), expected)?, lost };
     let newest_backup = newest_backup_start(names.iter().copied());
     let line = Line::of(seen.control, &archive.histories);
     // A server that has just been promoted may not have archived its history yet.
@@ -240,23 +241,6 @@ fn whole_segment(name: WalFileName) -> Option<SegmentName> {
 fn ranges(of: impl IntoIterator<Item = SegmentName>, size: SegmentSize) -> Vec<SegmentRange> {
     let timelines = Coverage::new(of, size, &[], &[], None).timelines();
     timelines.into_iter().flat_map(|timeline| timeline.ranges).collect()
-}
-
-fn histories(
-    repository: &Repository<'_>,
-    names: &[WalFileName],
-    expected: Expected,
-) -> Result<Vec<TimelineHistory>, RepositoryError> {
-    let mut histories = Vec::new();
-    for name in names {
-        let WalFileName::TimelineHistory(timeline) = name else { continue };
-        let mut text = Vec::new();
-        if repository.fetch(*name, expected, &mut text)?.is_some() {
-            // What was fetched was proven to parse.
-            histories.extend(TimelineHistory::parse(*timeline, &text));
-        }
-    }
-    Ok(histories)
 }
 
 fn shares_file_system(repository: &Repository<'_>, cluster: &Cluster) -> Result<bool, RepositoryError> {

@@ -1,7 +1,6 @@
 //! What the stored names and histories say together: gaps, and the chain of timelines.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 
 use super::report::{Finding, VerifyReport};
 use crate::repository::{Expected, Form, Inventory, Repository, RepositoryError};
@@ -79,13 +78,11 @@ impl Seen {
     fn read_histories(&mut self, repository: &Repository<'_>, inventory: &Inventory, expected: Expected) {
         let mut names: Vec<WalFileName> = inventory.files.iter().map(|(name, _)| *name).collect();
         names.dedup();
-        for name in names {
-            let WalFileName::TimelineHistory(timeline) = name else { continue };
-            let mut text = Head::default();
-            match repository.fetch(name, expected, &mut text) {
-                Ok(Some(_)) => self.histories.extend(TimelineHistory::parse(timeline, &text.0)),
-                Ok(None) => {}
+        for timeline in names.into_iter().filter_map(WalFileName::history_of) {
+            match repository.history(timeline, expected) {
+                Ok(history) => self.histories.extend(history),
                 Err(error) => {
+                    let name = WalFileName::TimelineHistory(timeline);
                     self.findings.push(Finding::of(repository.locate(name, Form::Plain), &error));
                 }
             }
@@ -116,25 +113,5 @@ impl Seen {
                 self.findings.push(Finding::NoHistory { timeline: *timeline });
             }
         }
-    }
-}
-
-/// The beginning of a file, as much as a history ever holds.
-#[derive(Default)]
-struct Head(Vec<u8>);
-
-impl Head {
-    const MOST_BYTES: usize = 1 << 20;
-}
-
-impl Write for Head {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let missing = Self::MOST_BYTES.saturating_sub(self.0.len());
-        self.0.extend(bytes.iter().take(missing));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
