@@ -70,7 +70,9 @@ impl Ahead<'_> {
             let mut goes_on = how.clock.elapsed() < how.time;
             if goes_on {
                 pool::run(at_once, phase, place, |at, placed| {
-                    goes_on = goes_on && work.take(phase.get(at), placed) && how.clock.elapsed() < how.time;
+                    // What was begun is taken in any case: without a stamp its own call would read it again.
+                    let fares_well = work.take(phase.get(at), placed);
+                    goes_on = goes_on && fares_well && how.clock.elapsed() < how.time;
                     goes_on
                 });
             }
