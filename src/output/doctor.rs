@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::SCHEMA;
 use super::colour::{Colour, paint};
 use super::gate::findings_json;
-use super::sheet::Sheet;
+use super::sheet::{Sheet, paragraph};
 use crate::commands::{Diagnosis, DoctorReport};
 use crate::health::{Edit, Effect, Place};
 
@@ -19,10 +19,11 @@ pub fn doctor_text(report: &DoctorReport, colour: Colour) -> String {
     };
     let mut text = format!("doctor: {}{findings}\n", paint(report.verdict, colour));
     for told in &report.diagnoses {
-        text.push_str(&diagnosis_text(&paint(told.finding.verdict, colour), told));
+        let verdict = told.finding.verdict;
+        text.push_str(&diagnosis_text(verdict.word(), &paint(verdict, colour), told));
     }
     for told in &report.notes {
-        text.push_str(&diagnosis_text("note", told));
+        text.push_str(&diagnosis_text("note", "note", told));
     }
     if !report.fine.is_empty() {
         let mut sheet = Sheet::default();
@@ -32,13 +33,14 @@ pub fn doctor_text(report: &DoctorReport, colour: Colour) -> String {
     text
 }
 
-fn diagnosis_text(label: &str, told: &Diagnosis) -> String {
+fn diagnosis_text(label: &str, painted: &str, told: &Diagnosis) -> String {
     let problem = &told.finding.problem;
-    let mut text = format!("\n{label}: {problem}\n");
-    let why = problem.why().map(|why| format!("  why:   {why}\n"));
+    let head = paragraph(&format!("{label}: "), &format!("{painted}: "), &problem.to_string());
+    let mut text = format!("\n{head}");
+    let why = problem.why().map(|why| paragraph("  why:   ", "  why:   ", why));
     // The lines say it better.
     let next = problem.next_step().filter(|_| told.edits.is_empty());
-    let next = next.map(|next| format!("  next:  {next}\n"));
+    let next = next.map(|next| paragraph("  next:  ", "  next:  ", next));
     text.extend(why.into_iter().chain(next));
     told.edits.iter().for_each(|edit| text.push_str(&edit_text(edit)));
     // Changes that take effect in the same way do so at once.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::SCHEMA;
 use super::colour::{Colour, paint};
+use super::sheet::paragraph;
 use super::{retention, show_time};
 use crate::commands::GateReport;
 use crate::health::{
@@ -101,10 +102,11 @@ pub(super) fn pending_words(backlog: &BacklogFacts) -> String {
 pub(super) fn findings_text(findings: &[Finding], colour: Colour) -> String {
     let mut text = String::new();
     for Finding { verdict, problem } in findings {
-        let _ = write!(text, "\n{}: {problem}\n", paint(*verdict, colour));
-        let why = problem.why().map(|why| format!("  why:  {why}\n"));
-        let next = problem.next_step().map(|next| format!("  next: {next}\n"));
-        text.extend(why.into_iter().chain(next));
+        let painted = format!("{}: ", paint(*verdict, colour));
+        let _ =
+            write!(text, "\n{}", paragraph(&format!("{}: ", verdict.word()), &painted, &problem.to_string()));
+        text.extend(problem.why().map(|why| paragraph("  why:  ", "  why:  ", why)));
+        text.extend(problem.next_step().map(|next| paragraph("  next: ", "  next: ", next)));
     }
     text
 }

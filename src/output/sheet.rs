@@ -15,7 +15,9 @@ impl Sheet {
     pub fn section(&mut self, name: &str, lines: impl IntoIterator<Item = String>) {
         let mut label = name;
         for line in lines {
-            for (turn, part) in wrapped(&plain(&line)).into_iter().enumerate() {
+            for (turn, part) in
+                wrapped(&plain(&line), WIDTH - INDENT, WIDTH - INDENT - 2).into_iter().enumerate()
+            {
                 let hang = if turn == 0 { "" } else { "  " };
                 let _ = writeln!(self.0, "{label:<INDENT$}{hang}{part}");
                 label = "";
@@ -33,11 +35,20 @@ fn plain(line: &str) -> String {
     line.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
+/// A paragraph behind its label. What does not fit the line goes on below: under the first word where the label is
+/// indented, else two columns in. `painted` is the label as a terminal gets it.
+pub(super) fn paragraph(label: &str, painted: &str, text: &str) -> String {
+    let begins = label.chars().count();
+    let indent = if label.starts_with(' ') { begins } else { 2 };
+    let parts = wrapped(&plain(text), WIDTH - begins, WIDTH - indent);
+    painted.to_owned() + &parts.join(&format!("\n{:indent$}", "")) + "\n"
+}
+
 /// Breaks a line at blanks. A word that is longer than a line stays whole: paths are copied from here.
-fn wrapped(line: &str) -> Vec<String> {
+fn wrapped(line: &str, first_room: usize, room: usize) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     for word in line.split(' ') {
-        let room = WIDTH - INDENT - if parts.len() > 1 { 2 } else { 0 };
+        let room = if parts.len() > 1 { room } else { first_room };
         match parts.last_mut() {
             Some(part) if part.chars().count() + 1 + word.chars().count() <= room => {
                 part.push(' ');

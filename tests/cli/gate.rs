@@ -158,7 +158,7 @@ fn each_finding_says_what_why_and_what_to_do_next() {
         "CRITICAL: 134 files are pending, more than 128".to_owned(),
         "  next: Archive everything now: walkeep drain".to_owned(),
     ] {
-        assert!(outcome.stdout.contains(&text), "lacks {text:?}: {outcome:#?}");
+        outcome.tells(&text);
     }
 }
 
@@ -186,11 +186,11 @@ fn orphans_close_the_gate_and_their_range_is_named() {
     let outcome = gate(&scene, &[]).code(2);
     let lost =
         format!("3 pending files are gone from the WAL directory; lost: {}..{}", SEGMENTS[1], SEGMENTS[3]);
-    assert!(outcome.stdout.contains(&lost), "{outcome:#?}");
+    outcome.tells(&lost);
     let without = scene.call(&["gate"]).without("WALKEEP_REPO").run().code(2);
     let lost =
         format!("4 pending files are gone from the WAL directory; lost: {}..{}", SEGMENTS[0], SEGMENTS[3]);
-    assert!(without.stdout.contains(&lost), "{without:#?}");
+    without.tells(&lost);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_head_that_has_not_moved_is_stuck_though_few_files_are_pending() {
     );
     finds(&scene, &[], "CRITICAL", &["stuck"]);
     let outcome = gate(&scene, &[]).code(2);
-    assert!(outcome.stdout.contains(&format!("{}, has not moved for 21 d 0 h", SEGMENTS[1])), "{outcome:#?}");
+    outcome.tells(&format!("{}, has not moved for 21 d 0 h", SEGMENTS[1]));
     finds(&scene, &["--stuck-after", "30d"], "OK", &[]);
     // Something else was just marked done: it moves.
     scene.write(format!("data/pg_wal/archive_status/{SEGMENT}.done"), "");
@@ -244,7 +244,7 @@ fn a_command_that_does_nothing_is_named_with_file_and_line_also_where_it_is_hidd
     let place = format!("archive_command = 'exit 0' is hidden behind a later line ({}:2)", {
         scene.shown("data/postgresql.conf")
     });
-    assert!(outcome.stdout.contains(&place), "{outcome:#?}");
+    outcome.tells(&place);
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn a_recovery_to_before_the_newest_backup_is_judged_by_its_own_timelines() {
     finds(&scene, &["--final"], "CRITICAL", &["gaps", "missing_before_end"]);
     let outcome = gate(&scene, &[]).code(2);
     let text = format!("gaps: {}\n", name_of(2, 0x1005));
-    assert!(outcome.stdout.contains(&text), "{outcome:#?}");
+    outcome.tells(&text);
     store_names(&scene, 2, 0x1005..=0x1005);
     finds(&scene, &["--final"], "OK", &[]);
 }
@@ -402,7 +402,7 @@ fn a_finished_segment_that_is_neither_queued_nor_stored_closes_the_gate() {
     finds(&scene, &[], "CRITICAL", &["unqueued"]);
     let outcome = gate(&scene, &[]).code(2);
     let text = format!("finished segments are neither queued nor stored: {}\n", SEGMENTS[1]);
-    assert!(outcome.stdout.contains(&text), "{outcome:#?}");
+    outcome.tells(&text);
 }
 
 #[test]
@@ -532,7 +532,7 @@ fn the_end_of_a_node_is_proven_by_its_control_file_and_by_what_is_stored() {
     let outcome = gate(&scene, &["--final"]).code(2);
     let missing =
         format!("segments before the end of the WAL are not stored: {}..{}", SEGMENTS[1], SEGMENTS[2]);
-    assert!(outcome.stdout.contains(&missing), "{outcome:#?}");
+    outcome.tells(&missing);
     scene.store_segments(&SEGMENTS[1..3]);
     gate(&scene, &["--final"])
         .prints(&["gate: OK", "proven: everything that this node wrote before its end"]);

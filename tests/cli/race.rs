@@ -51,6 +51,9 @@ fn of_two_contents_for_one_name_exactly_one_wins_and_the_other_is_told() {
             offer_in(&scene, "data", &name, &contents[0]);
             offer_in(&scene, "other", &name, &contents[1]);
             let outcomes = at_once(&scene, [&name, &name]);
+            for node in ["data", "other"] {
+                scene.remove(format!("{node}/pg_wal/archive_status/{name}.ready"));
+            }
             let won: Vec<bool> = outcomes.iter().map(|outcome| outcome.code == Some(0)).collect();
             assert!(won[0] != won[1], "{compress}, round {round}: {outcomes:#?}");
             let winner = usize::from(won[1]);

@@ -190,6 +190,13 @@ impl Outcome {
         self
     }
 
+    /// Standard output holds these words, however its lines are broken.
+    #[track_caller]
+    pub fn tells(&self, words: &str) {
+        let unbroken = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(unbroken(&self.stdout).contains(&unbroken(words)), "stdout lacks {words:?}: {self:#?}");
+    }
+
     #[track_caller]
     pub fn json(self) -> serde_json::Value {
         let outcome = self.prints(&[]);
