@@ -22,7 +22,7 @@ const MAY_IMPORT: [(&str, &[&str]); 11] = [
 ];
 
 /// Texts that stand in the source of these modules only.
-const ONLY_IN: [(&str, &[&str]); 17] = [
+const ONLY_IN: [(&str, &[&str]); 19] = [
     ("clap::", &["cli"]),
     ("std::env", &["cli"]),
     ("SystemTime::now", &["cli"]),
@@ -39,7 +39,9 @@ const ONLY_IN: [(&str, &[&str]); 17] = [
     ("zstd::", &["repository"]),
     ("chrono::", &["cli", "output"]),
     ("toml::", &["cli"]),
-    ("notify::", &["wake"]),
+    (" notify::", &["wake"]),
+    ("signal_hook::", &["cli"]),
+    ("sd_notify::", &["cli"]),
 ];
 
 fn root() -> &'static Path {

@@ -61,7 +61,7 @@ pub(super) struct Common {
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Data directory of the server; else the one that the verb runs in or works on, else $WALKEEP_PGDATA,
-    /// $KINGBASE_DATA or $PGDATA. 'prune' takes several
+    /// $KINGBASE_DATA or $PGDATA. 'prune' and 'watch' take several
     #[arg(short = 'D', long, global = true, value_name = "DIR")]
     pub pgdata: Vec<PathBuf>,
     /// The repository: a directory, as a path or a file:// URL [env: WALKEEP_REPO]
@@ -125,6 +125,7 @@ pub(super) enum Verb {
     SetAside(SetAsideArgs),
     Inspect(InspectArgs),
     Verify(VerifyArgs),
+    Watch(WatchArgs),
 }
 
 /// Makes a repository of an empty directory, or adopts one that WAL files lie in
@@ -491,6 +492,41 @@ pub(super) struct VerifyArgs {
     /// How many files are read at once [env: WALKEEP_JOBS] [default: the number of cores, at most 4]
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<Jobs>,
+    /// Does not hold the first page's header against the file's name and cluster: for encrypted WAL
+    #[arg(long)]
+    pub no_header_check: bool,
+}
+
+/// Stores whatever becomes pending before the server asks for it, so that archive_command only confirms
+///
+/// A daemon on one or several data directories of one cluster. It changes no mark and acknowledges nothing: while it
+/// does not run, archive_command does everything by itself. It refreshes the node's claim once a minute, and tells a
+/// backlog, a queue that is stuck, a switch of timelines, a conflict, space that runs low, and a repository that is
+/// gone - once each. Under systemd: packaging/systemd/walkeep-watch@.service.
+///
+///   walkeep watch -D "$PGDATA" --repo /archive
+///
+/// SIGTERM and SIGINT let it finish the files that are under way; SIGHUP reloads the configuration.
+///
+/// Exit code 0: it was told to end. 1: it could not begin, or not end in time. 2: a usage error.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct WatchArgs {
+    /// How many files are packed at once, while one more is made durable [env: WALKEEP_JOBS]
+    /// [default: the number of cores, at most 4]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<Jobs>,
+    /// Compression level where the repository stores zstd: 'zstd[:LEVEL]'
+    /// [env: WALKEEP_COMPRESS] [default: zstd:1]
+    #[arg(long, value_name = "HOW")]
+    pub compress: Option<Compression>,
+    /// Stores nothing when less than this would stay free in the repository [default: 0, off]
+    #[arg(long, value_name = "SIZE")]
+    pub min_free: Option<Size>,
+    /// How long a file may take: after that an end that was asked for is not waited for any longer, and the service
+    /// manager's watchdog is not answered [default: 5m]
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
     /// Does not hold the first page's header against the file's name and cluster: for encrypted WAL
     #[arg(long)]
     pub no_header_check: bool,

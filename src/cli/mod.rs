@@ -22,6 +22,7 @@ mod status;
 mod stderr;
 mod units;
 mod verify;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -54,7 +55,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> u8 {
-    let several = matches!(arguments.verb, Verb::Prune(_));
+    let several = takes_several(&arguments.verb);
     let settings = match Settings::resolve(&arguments.common, several) {
         Ok(settings) => settings,
         Err(error) => {
@@ -95,13 +96,19 @@ fn run(arguments: &Arguments) -> u8 {
         Verb::SetAside(args) => set_aside::run(args, &settings, err),
         Verb::Inspect(args) => inspect::run(args, &settings, err),
         Verb::Verify(args) => verify::run(args, &settings, err),
+        Verb::Watch(args) => watch::run(args, &arguments.common, settings, err),
     }
+}
+
+/// Whether a verb looks at more than one data directory.
+const fn takes_several(verb: &Verb) -> bool {
+    matches!(verb, Verb::Prune(_) | Verb::Watch(_))
 }
 
 /// Of a flag that stands before the verb and behind it clap keeps what stands behind. `prune` must not lose a
 /// data directory so: what the node needs would go.
 fn with_every_data_directory(mut arguments: Arguments, typed: &[OsString]) -> Arguments {
-    if !matches!(arguments.verb, Verb::Prune(_)) {
+    if !takes_several(&arguments.verb) {
         return arguments;
     }
     // The shortest beginning that makes sense ends with the verb.

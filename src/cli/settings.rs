@@ -293,6 +293,14 @@ impl Settings {
         current().or_else(|| self.named_data_directory()).into_iter().collect()
     }
 
+    /// Every data directory that was typed, else the one that is named elsewhere, else the current one.
+    pub fn watched_directories(&self) -> Result<Vec<PathBuf>, SettingsError> {
+        if self.pgdata_flags.is_empty() {
+            return self.data_directory().map(|dir| vec![dir]);
+        }
+        Ok(self.pgdata_flags.iter().map(|dir| self.absolute(dir)).collect())
+    }
+
     /// The data directory of a verb that a server calls with a path: the one that was typed, the one that the
     /// path leads through, the current directory; then what environment and config file say. The server runs
     /// commands in its data directory, and its environment may name another cluster.

@@ -1,7 +1,8 @@
 use std::io::Write;
 
 use super::args::OutputFormat;
-use crate::output::{Failure, LogFormat};
+use super::now::now;
+use crate::output::{Failure, Level, LogFormat, LogLine};
 
 /// Standard error. A server may have closed it: failing to write there is no failure.
 #[derive(Clone, Copy)]
@@ -38,6 +39,17 @@ impl Stderr {
         if self.verbose > 0 {
             let note = Failure { what, causes: Vec::new(), hint: None };
             Self::raw(&note.render("info", self.format));
+        }
+    }
+
+    /// A line of a verb that goes on for long.
+    pub fn line(&self, line: &LogLine) {
+        let is_wanted = match line.level {
+            Level::Detail => self.verbose > 0,
+            Level::Info | Level::Warning => !self.quiet,
+        };
+        if is_wanted {
+            Self::raw(&line.render(self.format, now()));
         }
     }
 

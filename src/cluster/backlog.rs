@@ -35,6 +35,15 @@ pub struct Backlog {
     pub pace: Option<Pace>,
 }
 
+/// What waits to be archived, told by one look at `archive_status` alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// As [`Backlog::ready_files`].
+    pub ready_files: u64,
+    /// Pending WAL files, orphans included, in the order in which the server archives them.
+    pub pending: Vec<WalFileName>,
+}
+
 /// The first of the pending files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Head {
@@ -184,6 +193,13 @@ impl Backlog {
             .map(|over| Pace { files: (marks.len() as u64).saturating_sub(1), over });
         Ok(())
     }
+}
+
+/// The queue, without a look at any file.
+pub(super) fn queue(status: &ArchiveStatus) -> Result<Queue, ClusterError> {
+    let mut backlog = Backlog::default();
+    backlog.read_status(status.directory())?;
+    Ok(Queue { ready_files: backlog.ready_files, pending: backlog.pending })
 }
 
 /// What waits behind a file, in the server's order. Where the segments that follow it are waiting, the server asks

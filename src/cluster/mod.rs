@@ -26,7 +26,7 @@ use crate::wal::{BackupLabel, SegmentName, SegmentSize, Timeline, WalFileName};
 use fields::Fields;
 
 pub use archive_status::{ArchiveStatus, Status};
-pub use backlog::{Backlog, Head, LastDone, Pace, Strangers, goes_on_in_child};
+pub use backlog::{Backlog, Head, LastDone, Pace, Queue, Strangers, goes_on_in_child};
 pub use control_file::{ClusterState, ControlFile, ControlFileError, WalLevel};
 pub use dialect::Dialect;
 pub use layout::LayoutFault;
@@ -196,6 +196,11 @@ impl Cluster {
     /// The queue of the cluster's archiver, as it is now.
     pub fn backlog(&self) -> Result<Backlog, ClusterError> {
         Backlog::read(&self.wal_directory, &self.archive_status())
+    }
+
+    /// What waits in that queue, as it is now, and nothing else of it.
+    pub fn queue(&self) -> Result<Queue, ClusterError> {
+        backlog::queue(&self.archive_status())
     }
 
     /// What waits behind a file that the server asks for now, in the order in which it will ask, at most so many

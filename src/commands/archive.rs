@@ -17,6 +17,7 @@ use crate::wal::{
     LONG_HEADER_BYTES, LongPageHeader, ParseError, SegmentName, SegmentSize, TimelineHistory, WalFileName,
 };
 
+pub(super) use ahead::{Account, Batch, Fate};
 pub use ahead::{Ahead, AheadReport, LookAhead};
 
 /// What is to be archived, and where to.
@@ -203,6 +204,16 @@ impl ArchiveRequest<'_> {
     }
 }
 
+/// What came of a file that nobody asks for yet.
+enum Attempt {
+    /// It is known to be stored, and was not touched since.
+    Known,
+    /// It was written just now: no stamp would be kept of it, and its own call would read it again.
+    TooNew,
+    /// Its bytes are stored, so many of them; its name is durable once it is settled.
+    Placed(Placed, u64),
+}
+
 impl Terms<'_> {
     /// Archives one file of a cluster that the repository is bound to; returns its length with what had to be done.
     pub(super) fn archive(
@@ -221,26 +232,27 @@ impl Terms<'_> {
         Ok((put, source.stamp().size))
     }
 
-    /// As [`Terms::archive`], but for the durable name, which [`Repository::settle`] makes; `None` where nothing had
-    /// to be done.
+    /// As [`Terms::archive`], for a file that nobody asks for yet, and but for the durable name, which
+    /// [`Repository::settle`] makes.
     fn place(
         &self,
         path: &Path,
         name: WalFileName,
         control: &ControlFile,
         repository: &Repository<'_>,
-    ) -> Result<Option<Placed>, ArchiveError> {
+    ) -> Result<Attempt, ArchiveError> {
         if self.recognised(path, name, repository)?.is_some() {
-            return Ok(None);
+            return Ok(Attempt::Known);
         }
         let mut source = SourceFile::open(path)?;
         // Of one that was written just now no stamp would be kept: it would be read twice.
         if !source.stamp().has_rested(self.origin.now) {
-            return Ok(None);
+            return Ok(Attempt::TooNew);
         }
         let identity = self.prove(path, name, &source, Some(control), repository)?;
+        let bytes = source.stamp().size;
         let offer = self.offer(name, &mut source, identity);
-        Ok(Some(repository.place(offer, self.origin)?))
+        Ok(Attempt::Placed(repository.place(offer, self.origin)?, bytes))
     }
 
     /// The length of a file that is known to be stored, and was not touched since.

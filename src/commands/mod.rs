@@ -20,6 +20,7 @@ mod source;
 mod status;
 mod survey;
 mod verify;
+mod watch;
 
 pub use archive::{Ahead, AheadReport, ArchiveError, ArchiveRequest, Archived, LookAhead, archive};
 pub use archivecleanup::{
@@ -54,6 +55,7 @@ pub use status::{ArchiveOverview, NodeOverview, StatusReport, StatusRequest, Tim
 pub use verify::{
     Comparison, Finding, Tally, VerifyError, VerifyReport, VerifyRequest, VerifyVerdict, verify,
 };
+pub use watch::{Note, Part, Stop, Thresholds, Watch, WatchError, WatchRequest};
 
 /// The values that reports are made of, for whoever renders them.
 pub mod facts {

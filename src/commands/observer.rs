@@ -1,5 +1,7 @@
 //! Who watches work that takes long.
 
+use super::Note;
+
 /// How far a verb has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Progress {
@@ -17,6 +19,9 @@ pub struct Progress {
 pub trait Observer: Sync {
     /// Work went on.
     fn progress(&self, progress: Progress);
+
+    /// Something is worth a line.
+    fn note(&self, _note: &Note<'_>) {}
 }
 
 /// Nobody watches.

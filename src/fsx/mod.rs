@@ -4,6 +4,7 @@
 mod delivery;
 mod durable;
 mod error;
+mod instance;
 mod lock;
 mod names;
 mod owner;
@@ -16,6 +17,7 @@ pub use durable::{
     replace_state, sweep, sync_dir, write_advisory,
 };
 pub use error::{AtPath, PathError};
+pub use instance::{DirectoryId, Instance};
 pub use lock::{LockGuard, lock_exclusive, try_lock_exclusive};
 pub use names::{Folder, NameKind, for_each_name};
 pub use owner::{Ownership, foreign_owner, is_superuser, ownership};

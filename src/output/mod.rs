@@ -18,6 +18,7 @@ mod sheet;
 mod status;
 mod time;
 mod verify;
+mod watch;
 
 pub use archivecleanup::{CleanupMessages, CleanupUsage};
 pub use claim::{
@@ -42,6 +43,7 @@ pub use set_aside::{set_aside_json, set_aside_text};
 pub use status::{status_json, status_text};
 pub use time::show_time;
 pub use verify::{verify_json, verify_text};
+pub use watch::{Level, LogLine};
 
 /// Number of the JSON schema that every report carries.
 pub const SCHEMA: u32 = 1;

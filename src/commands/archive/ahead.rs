@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{ArchiveError, Terms};
+use super::{ArchiveError, Attempt, Terms};
 use crate::cluster::{Cluster, ClusterError, ControlFile};
 use crate::commands::drain::{ends_everything, was_taken_away};
 use crate::commands::{Clock, pool};
@@ -52,82 +52,147 @@ impl Ahead<'_> {
     /// # Errors
     /// When the queue cannot be read. What fails of a single file is told in the report.
     pub fn look(&self, how: &LookAhead<'_>) -> Result<AheadReport, ClusterError> {
-        let mut work = Work { ahead: self, placed: Vec::new(), report: AheadReport::default() };
+        let mut told = Told { how, report: AheadReport::default() };
         if how.files == 0 {
-            return Ok(work.report);
+            return Ok(told.report);
         }
         let waiting = self.cluster.pending_behind(self.name, self.control.segment_size, how.files)?;
-        let at_once = pool::at_once(how.jobs);
-        let terms = Terms { jobs: at_once, ..self.terms };
+        let terms = Terms { jobs: pool::at_once(how.jobs), ..self.terms };
+        let Self { cluster, control, repository, .. } = self;
+        Batch { terms, cluster, control, repository }.store(&waiting, &mut told);
+        Ok(told.report)
+    }
+}
+
+/// What is told of looking ahead.
+struct Told<'a> {
+    how: &'a LookAhead<'a>,
+    report: AheadReport,
+}
+
+impl Account for Told<'_> {
+    fn goes_on(&self) -> bool {
+        self.how.clock.elapsed() < self.how.time
+    }
+
+    fn settled(&mut self, _: WalFileName, fate: Fate) {
+        self.report.stored += u64::from(matches!(fate, Fate::Stored { .. }));
+    }
+
+    fn failed(&mut self, names: &[WalFileName], error: ArchiveError) {
+        // The server archived it meanwhile, or it is an orphan, which will be told when it is asked for.
+        if was_taken_away(&error) {
+            return;
+        }
+        self.report.failures += names.len() as u64;
+        if let (None, Some(name)) = (&self.report.first_failure, names.first()) {
+            self.report.first_failure = Some((*name, error));
+        }
+    }
+}
+
+/// Where files of a queue are stored from and to, before their server asks for them.
+pub(in crate::commands) struct Batch<'a> {
+    /// On what terms; `jobs` of them are on their way at once.
+    pub terms: Terms<'a>,
+    pub cluster: &'a Cluster,
+    pub control: &'a ControlFile,
+    pub repository: &'a Repository<'a>,
+}
+
+/// What became of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::commands) enum Fate {
+    /// It is known to be stored, and was not touched since.
+    Known,
+    /// It was written just now, and is left for later.
+    TooNew,
+    /// It is durable and remembered: stored now, or found stored by its contents.
+    Stored { bytes: u64 },
+}
+
+/// Who keeps account of a batch.
+pub(in crate::commands) trait Account {
+    /// Whether another file may be begun.
+    fn goes_on(&self) -> bool;
+
+    /// What became of a file.
+    fn settled(&mut self, name: WalFileName, fate: Fate);
+
+    /// These files are not stored, for one reason.
+    fn failed(&mut self, names: &[WalFileName], error: ArchiveError);
+}
+
+impl Batch<'_> {
+    /// Stores files, begun in their order. Those on their way are settled whatever becomes of others; none is begun
+    /// after a failure that others will not escape.
+    pub(in crate::commands) fn store(&self, names: &[WalFileName], account: &mut dyn Account) {
         let place = |name: &WalFileName| {
             let path = self.cluster.wal_directory().join(name.to_string());
-            terms.place(&path, *name, &self.control, &self.repository)
+            self.terms.place(&path, *name, self.control, self.repository)
         };
         // As everywhere, the histories are durable before a segment is begun.
-        let histories = waiting.partition_point(|name| name.kind() == WalFileKind::TimelineHistory);
-        let (histories, others) = waiting.split_at_checked(histories).unwrap_or_default();
+        let histories = names.partition_point(|name| name.kind() == WalFileKind::TimelineHistory);
+        let (histories, others) = names.split_at_checked(histories).unwrap_or_default();
         for phase in [histories, others] {
-            let mut goes_on = how.clock.elapsed() < how.time;
+            let mut goes_on = account.goes_on();
+            let mut work = Work { batch: self, account: &mut *account, placed: Vec::new() };
             if goes_on {
-                pool::run(at_once, phase, place, |at, placed| {
-                    // What was begun is taken in any case: without a stamp its own call would read it again.
-                    let fares_well = work.take(phase.get(at), placed);
-                    goes_on = goes_on && fares_well && how.clock.elapsed() < how.time;
+                pool::run(self.terms.jobs, phase, place, |at, attempt| {
+                    let fared = phase.get(at).is_some_and(|name| work.take(*name, attempt));
+                    goes_on = goes_on && fared && work.account.goes_on();
                     goes_on
                 });
             }
-            work.settle(phase.last());
+            work.settle();
             if !goes_on {
                 break;
             }
         }
-        Ok(work.report)
     }
 }
 
 struct Work<'a> {
-    ahead: &'a Ahead<'a>,
-    placed: Vec<Placed>,
-    report: AheadReport,
+    batch: &'a Batch<'a>,
+    account: &'a mut dyn Account,
+    placed: Vec<(WalFileName, Placed, u64)>,
 }
 
 impl Work<'_> {
     /// Takes what came of one file; `false` where no other will fare better.
-    fn take(&mut self, name: Option<&WalFileName>, placed: Result<Option<Placed>, ArchiveError>) -> bool {
-        match placed {
-            Ok(Some(placed)) => self.placed.push(placed),
-            Ok(None) => {}
-            // The server archived it meanwhile, or it is an orphan, which will be told when it is asked for.
-            Err(error) if was_taken_away(&error) => {}
+    fn take(&mut self, name: WalFileName, attempt: Result<Attempt, ArchiveError>) -> bool {
+        match attempt {
+            Ok(Attempt::Placed(placed, bytes)) => self.placed.push((name, placed, bytes)),
+            Ok(Attempt::Known) => self.account.settled(name, Fate::Known),
+            Ok(Attempt::TooNew) => self.account.settled(name, Fate::TooNew),
             Err(error) => {
                 let ends = ends_everything(&error);
-                self.fail(name, 1, error);
+                self.account.failed(&[name], error);
                 return !ends;
             }
         }
-        self.placed.len() < SETTLED_TOGETHER || self.settle(name)
+        self.placed.len() < SETTLED_TOGETHER || self.settle()
     }
 
     /// Makes names durable; the stamps that let the next calls be answered at once are written after that.
-    fn settle(&mut self, name: Option<&WalFileName>) -> bool {
-        let placed = std::mem::take(&mut self.placed);
-        let files = placed.len() as u64;
-        match self.ahead.repository.settle(placed, self.ahead.terms.origin) {
+    fn settle(&mut self) -> bool {
+        let (mut files, mut together) = (Vec::new(), Vec::new());
+        for (name, placed, bytes) in self.placed.drain(..) {
+            files.push((name, bytes));
+            together.push(placed);
+        }
+        match self.batch.repository.settle(together, self.batch.terms.origin) {
             Ok(()) => {
-                self.report.stored += files;
+                files
+                    .into_iter()
+                    .for_each(|(name, bytes)| self.account.settled(name, Fate::Stored { bytes }));
                 true
             }
             Err(error) => {
-                self.fail(name, files, RepositoryError::into(error));
+                let names: Vec<WalFileName> = files.into_iter().map(|(name, _)| name).collect();
+                self.account.failed(&names, RepositoryError::into(error));
                 false
             }
-        }
-    }
-
-    fn fail(&mut self, name: Option<&WalFileName>, files: u64, error: ArchiveError) {
-        self.report.failures += files;
-        if let (None, Some(name)) = (&self.report.first_failure, name) {
-            self.report.first_failure = Some((*name, error));
         }
     }
 }

@@ -1,0 +1,184 @@
+//! What waits, as the last look saw it, and which of it is stored next.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::wal::{SystemIdentifier, Timeline, WalFileKind, WalFileName};
+
+/// What is stored next.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Choice {
+    /// The files, in the server's order.
+    pub files: Vec<WalFileName>,
+    /// Whether there are others behind them.
+    pub more: bool,
+}
+
+/// Whether there is more to store at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Taking {
+    GoesOn,
+    Rests,
+}
+
+/// The files that are pending, and what is known of them.
+#[derive(Default, Debug)]
+pub(super) struct Pending {
+    /// In the server's order.
+    files: Vec<WalFileName>,
+    stored: HashSet<WalFileName>,
+    of: Option<SystemIdentifier>,
+    /// When the first of them was last seen to be another one than before.
+    moved_at: Option<Duration>,
+    look_again_at: Option<Duration>,
+    forgotten_at: Duration,
+}
+
+impl Pending {
+    /// For how long a queue counts as moving after its head did.
+    const MOVES: Duration = Duration::from_secs(10);
+
+    /// What is known to be stored is looked up again after this time: somebody may have taken it away.
+    const REMEMBERED: Duration = Duration::from_secs(3600);
+
+    /// Takes what a look found.
+    pub fn see(&mut self, files: Vec<WalFileName>, of: SystemIdentifier, now: Duration) {
+        if self.of != Some(of) {
+            *self = Self { of: Some(of), files, forgotten_at: now, ..Self::default() };
+            return;
+        }
+        if now.saturating_sub(self.forgotten_at) >= Self::REMEMBERED {
+            self.forget();
+            self.forgotten_at = now;
+        }
+        // Only what is pending still is remembered.
+        let stored = files.iter().copied().filter(|name| self.stored.contains(name)).collect();
+        self.stored = stored;
+        if self.files.first().is_some_and(|head| files.first() != Some(head)) {
+            self.moved_at = Some(now);
+        }
+        self.files = files;
+        self.look_again_at = self.moved_at.map(|at| at + Self::MOVES).filter(|at| *at > now);
+    }
+
+    /// The next files to store. While the queue moves, the server's calls are at its beginning and store some files
+    /// behind it by themselves: to store those here as well would be to do everything twice. Histories are left to
+    /// nobody: they are durable before a segment is begun.
+    pub fn choose(
+        &self,
+        ahead: usize,
+        most: usize,
+        now: Duration,
+        is_due: impl Fn(WalFileName) -> bool,
+    ) -> Choice {
+        let moves = self.moved_at.is_some_and(|at| now.saturating_sub(at) < Self::MOVES);
+        let left = if moves { ahead.saturating_add(1) } else { 0 };
+        let is_ours = |(at, name): &(usize, WalFileName)| {
+            let is_history = name.kind() == WalFileKind::TimelineHistory;
+            (*at >= left || is_history) && !self.stored.contains(name) && is_due(*name)
+        };
+        let mut ours = self.files.iter().copied().enumerate().filter(is_ours).map(|(_, name)| name);
+        let files = ours.by_ref().take(most).collect();
+        Choice { files, more: ours.next().is_some() }
+    }
+
+    /// A file is stored, and needs no other look.
+    pub fn is_stored(&mut self, name: WalFileName) {
+        self.stored.insert(name);
+    }
+
+    /// What was known to be stored may not be.
+    pub fn forget(&mut self) {
+        self.stored = HashSet::new();
+    }
+
+    /// Something has to be looked at again then.
+    pub fn look_again_at(&mut self, at: Duration) {
+        self.look_again_at = Some(self.look_again_at.map_or(at, |other| other.min(at)));
+    }
+
+    pub const fn next_look(&self) -> Option<Duration> {
+        self.look_again_at
+    }
+
+    /// The file that the server archives next.
+    pub fn head(&self) -> Option<WalFileName> {
+        self.files.first().copied()
+    }
+
+    /// The newest timeline of all that is pending.
+    pub fn newest_timeline(&self) -> Option<Timeline> {
+        self.files.iter().map(|name| name.timeline()).max()
+    }
+
+    pub fn holds(&self, name: WalFileName) -> bool {
+        self.files.binary_search_by_key(&name.archive_order(), |other| other.archive_order()).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn segments(numbers: std::ops::Range<u32>) -> Vec<WalFileName> {
+        numbers.map(|number| format!("0000000200000000{number:08X}").parse().unwrap()).collect()
+    }
+
+    fn system(number: u64) -> SystemIdentifier {
+        SystemIdentifier::new(number)
+    }
+
+    fn chosen(pending: &Pending, now: u64) -> (usize, Option<WalFileName>) {
+        let choice = pending.choose(3, 100, S(now), |_| true);
+        (choice.files.len(), choice.files.first().copied())
+    }
+
+    #[test]
+    fn a_queue_that_stands_still_is_stored_from_its_head_and_one_that_moves_behind_the_servers_calls() {
+        let mut pending = Pending::default();
+        pending.see(segments(0..20), system(1), S(0));
+        assert_eq!(chosen(&pending, 0), (20, Some(segments(0..1)[0])));
+        pending.see(segments(1..20), system(1), S(1));
+        assert_eq!(chosen(&pending, 1), (15, Some(segments(5..6)[0])), "the server moves it");
+        assert_eq!(pending.next_look(), Some(S(11)));
+        assert_eq!(chosen(&pending, 11), (19, Some(segments(1..2)[0])), "it stopped");
+    }
+
+    #[test]
+    fn histories_come_first_whoever_moves_the_queue() {
+        let mut pending = Pending::default();
+        pending.see(segments(0..20), system(1), S(0));
+        let history: WalFileName = "00000002.history".parse().unwrap();
+        let queue = [vec![history], segments(0..20)].concat();
+        pending.see(queue, system(1), S(1));
+        assert_eq!(chosen(&pending, 1), (18, Some(history)));
+    }
+
+    #[test]
+    fn what_is_stored_is_not_chosen_again_until_it_is_forgotten() {
+        let mut pending = Pending::default();
+        pending.see(segments(0..5), system(1), S(0));
+        segments(0..3).into_iter().for_each(|name| pending.is_stored(name));
+        assert_eq!(chosen(&pending, 0).0, 2);
+        pending.see(segments(0..5), system(1), S(3599));
+        assert_eq!(chosen(&pending, 3599).0, 2);
+        pending.see(segments(0..5), system(1), S(3600));
+        assert_eq!(chosen(&pending, 3600).0, 5, "an hour later");
+        pending.is_stored(segments(0..1)[0]);
+        pending.see(segments(0..5), system(2), S(3601));
+        assert_eq!(chosen(&pending, 3601).0, 5, "another cluster took the directory");
+    }
+
+    #[test]
+    fn a_long_queue_is_stored_bit_by_bit() {
+        let mut pending = Pending::default();
+        pending.see(segments(0..20), system(1), S(0));
+        let choice = pending.choose(0, 8, S(0), |_| true);
+        assert_eq!(choice, Choice { files: segments(0..8), more: true });
+        assert!(!pending.choose(0, 20, S(0), |_| true).more);
+        assert!(pending.holds(segments(3..4)[0]) && !pending.holds(segments(20..21)[0]));
+        assert_eq!(pending.newest_timeline(), Timeline::new(2));
+    }
+}
