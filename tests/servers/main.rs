@@ -47,6 +47,7 @@ mod run_state;
 mod segment_sizes;
 mod server_config;
 mod slots;
+mod soak;
 mod standby;
 mod status;
 mod stopped_kingbase;

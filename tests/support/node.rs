@@ -242,10 +242,15 @@ impl<'a> Node<'a> {
 
     /// Whether the server runs walkeep at this moment.
     pub fn runs_walkeep_now(&self) -> bool {
+        !self.walkeep_processes().is_empty()
+    }
+
+    /// The processes of walkeep that the server runs at this moment.
+    pub fn walkeep_processes(&self) -> Vec<u32> {
         let is_walkeep = |pid: &u32| {
             fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "walkeep")
         };
-        self.processes().iter().any(is_walkeep)
+        self.processes().into_iter().filter(is_walkeep).collect()
     }
 
     // --- talking to it ---
