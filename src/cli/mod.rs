@@ -13,6 +13,8 @@ mod getopt;
 mod hold;
 mod init;
 mod inspect;
+#[cfg(test)]
+mod manual;
 mod now;
 mod prune;
 mod restore;
