@@ -420,6 +420,17 @@ fn two_nodes_of_one_host_have_a_claim_each_and_both_pin() {
 }
 
 #[test]
+fn a_node_on_a_machine_that_was_cloned_is_not_taken_for_the_one_that_prunes() {
+    let scene = archive();
+    let machine_id = fs::read_to_string("/etc/machine-id").unwrap_or_default().trim().to_owned();
+    let data_directory = fs::canonicalize(scene.path("data")).unwrap().display().to_string();
+    let standby = observation("clone", (1, 16), None, SystemTime::now());
+    record(&scene, Observation { machine_id, data_directory, ..standby });
+    assert_eq!(pinned(&scene, &["-D", "."]), (16, "redo".to_owned()));
+    assert_eq!(pinned(&scene, &["-D", "."]), (16, "redo".to_owned()));
+}
+
+#[test]
 fn several_data_directories_are_all_asked() {
     let scene = archive();
     scene.data_directory("standby", "15", &control(1, 16));
