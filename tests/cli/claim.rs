@@ -250,6 +250,8 @@ fn no_claim_that_cannot_be_written_changes_an_exit_code() {
     scene.restore(SEGMENT).silent_success();
     assert!(scene.delivered() == Some(segment(SEGMENT)));
     scene.restore(SEGMENTS[4]).silent(1);
+    // A server asks for one when it starts, and not with every segment.
+    scene.restore("00000002.history").code(1).says(&["warning: cannot record what this node needs"]);
     scene.call(&["drain"]).run().code(0).says(&["warning: cannot record what this node needs"]);
     scene.call(&["claim"]).run().refused(1, &["cannot record what this node needs"]);
 }
