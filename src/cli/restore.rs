@@ -9,6 +9,7 @@ use super::settings::{Settings, data_directory_without_config};
 use super::stderr::Stderr;
 use crate::commands::{Answer, Begins, Hint, OnError, RestoreRequest, answer_on_failure, restore};
 use crate::output::Failure;
+use crate::wal::WalFileName;
 
 /// How long failures are retried where nobody says.
 const RETRY_BUDGET: Duration = Duration::from_secs(30);
@@ -88,8 +89,11 @@ pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
                 None => format!("'{name}' is not in the repository"),
             });
             let (code, node) = (code(report.answer()), (&store, request.data_directory.as_deref()));
-            // A standby may well read a repository that it cannot write.
-            let tell = move |failure: &Failure| err.detail(failure);
+            // A standby may well read a repository that it cannot write; then nobody who prunes knows of it. It is told where
+            // the server asks for a history, as each one does when it starts, and not with every segment.
+            let is_history = matches!(name, WalFileName::TimelineHistory(_));
+            let tell =
+                move |failure: &Failure| if is_history { err.warning(failure) } else { err.detail(failure) };
             refresh(&deadline, code, node, (settings, &origin(settings)), Begins::Standby, tell);
             code
         }

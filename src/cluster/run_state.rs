@@ -164,6 +164,14 @@ fn decide(control: &ControlFile, recovery: Recovery, process: Option<PidFile>) -
         _ if process.is_standalone => RunState::Standalone { pid },
         (ClusterState::ShuttingDown, _) | (_, Some(Status::Stopping)) => RunState::Stopping { pid },
         (ClusterState::StartingUp | ClusterState::InCrashRecovery, _) => RunState::Starting { pid },
+        // What a base backup brought along, or a crash left: the server has not come to its control file yet, and calls
+        // restore_command before it does. Up to 9.6 the times alone tell.
+        (ClusterState::InProduction, Some(Status::Starting)) => RunState::Starting { pid },
+        (ClusterState::InProduction, None)
+            if recovery != Recovery::None && process.started.is_some_and(|at| control.time < at) =>
+        {
+            RunState::Starting { pid }
+        }
         (ClusterState::InProduction | ClusterState::InArchiveRecovery, _) => RunState::Running { pid, role },
         (ClusterState::ShutDown | ClusterState::ShutDownInRecovery, status) => {
             // The checkpoint of a shutdown that began since the start, or the one before it.
@@ -248,6 +256,10 @@ mod tests {
         for is in [ShutDown, ShutDownInRecovery, InCrashRecovery, StartingUp] {
             assert_eq!(state(is, with_status("starting")), starting, "{is}");
         }
+        for recovery in [Recovery::None, Recovery::Standby] {
+            let is = decide(&control(InProduction), recovery, Some(with_status("starting")));
+            assert_eq!(is, starting, "a base backup's control file");
+        }
         for is in [ShutDown, ShutDownInRecovery, ShuttingDown, InProduction] {
             assert_eq!(state(is, with_status("stopping")), stopping, "{is}");
         }
@@ -255,6 +267,11 @@ mod tests {
         assert_eq!(state(ShutDown, started_at(900)), stopping, "the checkpoint is newer than the start");
         assert_eq!(state(ShutDown, started_at(1001)), starting);
         assert_eq!(state(ShuttingDown, started_at(900)), stopping);
+        let in_production = |recovery, at| decide(&control(InProduction), recovery, Some(started_at(at)));
+        let primary = RunState::Running { pid: PID, role: Role::Primary };
+        assert_eq!(in_production(Recovery::Standby, 1001), starting, "of 9.6");
+        assert_eq!(in_production(Recovery::Standby, 900), primary);
+        assert_eq!(in_production(Recovery::None, 1001), primary);
         assert_eq!(state(InProduction, pid_file("-4711\n")), RunState::Standalone { pid: PID });
     }
 

@@ -3,6 +3,7 @@
 
 mod observe;
 
+use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -142,8 +143,8 @@ impl Begins {
     }
 }
 
-/// Records a node's claim again where the last one is older than a minute. Within the minute this costs one look
-/// at the claim's file.
+/// Records a node's claim again where the last one is older than a minute, or than the data directory as it is: one that
+/// was laid down anew may need far more. Otherwise this costs a look at each.
 ///
 /// # Errors
 /// As [`claim`].
@@ -152,7 +153,8 @@ pub fn refresh_claim(request: &ClaimRequest<'_>, begins: Begins) -> Result<Refre
     let data_directory = real_path(&request.data_directory)?;
     let key = ClaimKey::of(&origin.node, &origin.machine_id, &data_directory);
     let written_at = Repository::claim_written_at(store, &key)?;
-    if written_at.is_some_and(|at| is_fresh(at, origin.now)) {
+    let changed_at = changed_at(&request.data_directory)?;
+    if written_at.is_some_and(|at| is_fresh(at, origin.now) && at >= changed_at) {
         return Ok(Refreshed::Fresh);
     }
     if store.foreign_owner()?.is_some() {
@@ -173,6 +175,12 @@ pub fn refresh_claim(request: &ClaimRequest<'_>, begins: Begins) -> Result<Refre
 fn is_fresh(written_at: SystemTime, now: SystemTime) -> bool {
     let age = now.duration_since(written_at);
     age.unwrap_or_else(|ahead| ahead.duration()) < REFRESHED_AFTER
+}
+
+/// When a name came into the data directory, or went: it was laid down, its server started, or took its label.
+fn changed_at(data_directory: &Path) -> Result<SystemTime, PathError> {
+    let metadata: io::Result<Metadata> = data_directory.metadata();
+    metadata.and_then(|metadata| metadata.modified()).at("look at", data_directory)
 }
 
 /// The real path of a data directory, as claims have it.

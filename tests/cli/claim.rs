@@ -201,6 +201,24 @@ fn archive_refreshes_a_claim_that_is_older_than_a_minute_and_no_other() {
 }
 
 #[test]
+fn a_claim_from_before_its_data_directory_was_laid_down_anew_is_not_fresh() {
+    let scene = Scene::with_repository("zstd");
+    scene.store_segments(&[SEGMENT]);
+    scene.call(&["claim"]).run().prints(&[]);
+    let a_moment_ago = SystemTime::now() - Duration::from_secs(10);
+    let file = scene.path(format!("repo/.walkeep/claims/{}", claim_files(&scene)[0]));
+    fs::File::open(file).unwrap().set_modified(a_moment_ago).unwrap();
+    let laid_down = |at: SystemTime| fs::File::open(scene.path("data")).unwrap().set_modified(at).unwrap();
+    scene.write("data/backup_label", fixture("15-debian/backup_label"));
+    laid_down(a_moment_ago - Duration::from_secs(10));
+    scene.restore(SEGMENT).silent_success();
+    assert_eq!(listed(&scene)[0]["backup_start"], Value::Null, "it is fresh");
+    laid_down(SystemTime::now());
+    scene.restore(SEGMENT);
+    assert_eq!(listed(&scene)[0]["backup_start"], "0/25000028");
+}
+
+#[test]
 fn a_standby_that_restores_claims_and_a_recovery_that_will_end_does_not() {
     let scene = Scene::with_repository("zstd");
     scene.store_segments(&[SEGMENT]);
@@ -232,6 +250,8 @@ fn no_claim_that_cannot_be_written_changes_an_exit_code() {
     scene.restore(SEGMENT).silent_success();
     assert!(scene.delivered() == Some(segment(SEGMENT)));
     scene.restore(SEGMENTS[4]).silent(1);
+    // A server asks for one when it starts, and not with every segment.
+    scene.restore("00000002.history").code(1).says(&["warning: cannot record what this node needs"]);
     scene.call(&["drain"]).run().code(0).says(&["warning: cannot record what this node needs"]);
     scene.call(&["claim"]).run().refused(1, &["cannot record what this node needs"]);
 }

@@ -309,6 +309,16 @@ fn base_backups_are_kept_by_number_and_go_before_their_beginning() {
 }
 
 #[test]
+fn a_base_backup_that_is_stored_in_two_forms_counts_once() {
+    let scene = archive();
+    let [_, newest] = [20, 40].map(|number| backup(&scene, 1, number));
+    let newest = scene.path(format!("repo/{newest}"));
+    tool("gzip", &["--keep".as_ref(), newest.as_os_str()]);
+    prune(&scene, &["--keep-backups", "2"]).prints(&["19 files are removed"]);
+    assert_eq!(numbers(&scene)[0], 20);
+}
+
+#[test]
 fn days_are_counted_back_from_the_newest_stored_file() {
     let scene = archive();
     let long_ago = SystemTime::now() - Duration::from_secs(400 * 86_400);
@@ -417,6 +427,17 @@ fn two_nodes_of_one_host_have_a_claim_each_and_both_pin() {
         two_nodes_of_one_host(names, [30, 40]);
         two_nodes_of_one_host(names, [40, 30]);
     }
+}
+
+#[test]
+fn a_node_on_a_machine_that_was_cloned_is_not_taken_for_the_one_that_prunes() {
+    let scene = archive();
+    let machine_id = fs::read_to_string("/etc/machine-id").unwrap_or_default().trim().to_owned();
+    let data_directory = fs::canonicalize(scene.path("data")).unwrap().display().to_string();
+    let standby = observation("clone", (1, 16), None, SystemTime::now());
+    record(&scene, Observation { machine_id, data_directory, ..standby });
+    assert_eq!(pinned(&scene, &["-D", "."]), (16, "redo".to_owned()));
+    assert_eq!(pinned(&scene, &["-D", "."]), (16, "redo".to_owned()));
 }
 
 #[test]
@@ -573,8 +594,11 @@ fn a_listed_node_without_a_claim_stops_it_and_a_stale_claim_is_told() {
     assert_eq!(numbers(&scene).len(), 60);
     claim(&scene, "node2", (1, 50), None, now - Duration::from_secs(49 * 3600));
     let outcome = prune(&scene, &["--config", &config]).code(0);
-    let outcome =
-        outcome.says(&["warning: the claim of 'node2' is 49 hours old", "walkeep claim remove node2"]);
+    let outcome = outcome.says(&[
+        "warning: the claim of 'node2' is 49 hours old",
+        "run 'walkeep claim' there from cron",
+        "walkeep claim remove node2",
+    ]);
     assert!(outcome.stdout.contains("49 files are removed"), "{outcome:#?}");
 }
 

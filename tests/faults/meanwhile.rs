@@ -53,9 +53,9 @@ fn others_work(place: &Workplace) {
 const CALLS: [&str; 5] = ["getdents64", "openat", "statx", "unlink", "fsync"];
 
 /// The calls that a prune is stopped at, each with its number.
-fn stops(command: &Command, place: &Workplace) -> Vec<(String, usize)> {
+fn stops(command: &Command, place: &Workplace, calls: &[&str]) -> Vec<(String, usize)> {
     let all = injections(command, &place.path("trace")).into_iter();
-    let of_calls = all.filter(|one| one.fault == Fault::Kill && CALLS.contains(&one.call.as_str()));
+    let of_calls = all.filter(|one| one.fault == Fault::Kill && calls.contains(&one.call.as_str()));
     of_calls.map(|one| (one.call, one.nth)).collect()
 }
 
@@ -69,7 +69,7 @@ fn prune_goes_on(policy: &[&str]) {
     };
     let traced = template.copy();
     lay_down(&traced);
-    let left = Mutex::new(stops(&prune(&traced), &traced));
+    let left = Mutex::new(stops(&prune(&traced), &traced, &CALLS));
     let next = || left.lock().unwrap().pop();
     let work = || {
         while let Some((call, nth)) = next() {
@@ -102,4 +102,38 @@ fn prune_goes_on(policy: &[&str]) {
 fn a_prune_goes_on_whatever_others_take_away_and_leaves_what_they_store() {
     prune_goes_on(&["--keep-segments", "1"]);
     prune_goes_on(&["--keep-size", "1"]);
+}
+
+/// A server begins from a base backup: what the label says goes into the control file, and the label away
+/// (`StartupXLOG` in xlog.c).
+fn server_begins_from_label(place: &Workplace) {
+    let path = place.path("data/global/pg_control");
+    let mut control = fs::read(&path).unwrap();
+    control[32..40].copy_from_slice(&0x30_0060_u64.to_le_bytes());
+    control[40..48].copy_from_slice(&0x30_0028_u64.to_le_bytes());
+    let crc = crc32c::crc32c(&control[..288]);
+    control[288..292].copy_from_slice(&crc.to_le_bytes());
+    // Beside the old one, so that a call that has opened that reads what it said.
+    fs::write(path.with_extension("new"), control).unwrap();
+    fs::rename(path.with_extension("new"), path).unwrap();
+    let _ = fs::rename(place.path("data/backup_label"), place.path("data/backup_label.old"));
+}
+
+#[test]
+fn a_server_that_begins_from_its_label_meanwhile_is_seen_to_need_the_beginning() {
+    let template = Workplace::new(ZSTD);
+    fs::write(template.path("data/backup_label"), LABEL).unwrap();
+    let claim = |place: &Workplace| place.walkeep(&["claim", "-D", "data", "--repo", "repo"]);
+    let traced = template.copy();
+    let stops = stops(&claim(&traced), &traced, &["statx"]);
+    for (call, nth) in stops {
+        let place = template.copy();
+        let log = place.path("trace");
+        let ended = run_around(&claim(&place), (&call, nth), &log, || server_begins_from_label(&place));
+        assert_eq!(ended.code, Some(0), "{call} {nth}: {ended:?}");
+        let claims = fs::read_dir(place.path("repo/.walkeep/claims")).unwrap();
+        let written = claims.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+        let written: Vec<String> = written.filter(|claim| claim.contains("0/300028")).collect();
+        assert!(!written.is_empty(), "{call} {nth}: what the backup begins with is not needed");
+    }
 }

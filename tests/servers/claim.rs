@@ -70,6 +70,8 @@ fn claims_of_a_primary_and_its_standby_are_what_their_servers_show(product: Prod
     load::some_load(&scratch, &primary, 1, 100);
     primary.archive_all(&repository);
     wait_until("restore has recorded the standby's claim", || claim_of(&standby, &repository).is_some());
+    // It was asked before the server had changed what the base backup's control file says, and not since.
+    assert_ne!(claim_of(&standby, &repository).unwrap().role, NodeRole::Primary);
     repository.claim(&standby.data);
     let of_standby = claim_of(&standby, &repository).unwrap();
     assert_eq!((of_standby.role, of_standby.last.redo.to_string()), (NodeRole::Standby, redo_of(&standby)));

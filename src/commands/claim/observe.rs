@@ -18,13 +18,16 @@ use crate::repository::{
 const MOST_LOOKS: usize = 5;
 
 /// Looks at a node. The control file is read before the slots: a slot whose file knows no position yet reserved
-/// its WAL after that redo point.
+/// its WAL after that redo point. A backup label is looked for before it and behind it.
 ///
 /// # Errors
 /// When anything of it cannot be read: what is not known is needed.
 pub fn observe(cluster: &Cluster, origin: &Origin) -> Result<Observation, ClaimError> {
-    let control = cluster.control_file()?;
+    // A server that begins from a label tells the control file of it first, and takes the label away then; one that begins
+    // a backup writes the label last.
     let label = cluster.backup_label()?;
+    let control = cluster.control_file()?;
+    let label = label.or(cluster.backup_label()?);
     let slots = slots(cluster)?;
     let checkpoint = KnownCheckpoint {
         timeline: control.timeline,

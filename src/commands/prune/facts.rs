@@ -90,9 +90,13 @@ fn segment_size(
 
 /// Every base backup, as its `.backup` file tells it: the name alone tells the timeline that it ended on.
 fn base_backups(repository: &Repository<'_>, inventory: &Inventory) -> Result<Vec<BaseBackup>, PruneError> {
-    let mut backups = Vec::new();
+    let mut backups: Vec<BaseBackup> = Vec::new();
     for (name, form) in &inventory.files {
         let WalFileName::BackupHistory(..) = name else { continue };
+        // In two forms it is still one base backup.
+        if backups.last().is_some_and(|last| last.file == *name) {
+            continue;
+        }
         let Some(text) = repository.fetch_text(*name, EXPECTED)? else { continue };
         let Some(stat) = repository.stat(*name, *form)? else { continue };
         let label = BackupLabel::parse(&text).map_err(|source| PruneError::UnknownBackup {
@@ -160,8 +164,9 @@ fn told(claims: &[Claim], holds: &[Hold], at: SystemTime, now: SystemTime) -> Ve
     let stale = claims.iter().filter(|claim| claim.is_stale(now)).map(|claim| {
         let hours = claim.age(now).as_secs() / 3600;
         format!(
-            "the claim of '{node}' is {hours} hours old, and pins what it says all the same; 'walkeep claim remove \
-             {node}' takes it away where the node is gone for good",
+            "the claim of '{node}' is {hours} hours old, and pins what it says all the same: run 'walkeep claim' \
+             there from cron, for a standby that streams never asks the archive, or 'walkeep claim remove {node}' \
+             where the node is gone for good",
             node = claim.node
         )
     });

@@ -25,10 +25,10 @@ pub(super) fn of_data_directory(
     let cluster = Cluster::find(directory)?;
     let control = cluster.control_file()?;
     let seen = observe(&cluster, request.origin)?;
-    let is_last = |claim: &Claim| {
-        (&claim.machine_id, &claim.data_directory, claim.system_identifier)
-            == (&seen.machine_id, &seen.data_directory, seen.system_identifier)
-    };
+    // By its name as well: machines that were cloned share an id and a path, and containers have no id at all. Where
+    // the name alone was changed, the old claim pins until a person removes it.
+    let own = seen.key();
+    let is_last = |claim: &Claim| claim.key() == own && claim.system_identifier == seen.system_identifier;
     let last = claims.iter().position(is_last).map(|at| claims.remove(at));
     let now = Claim::next(last.as_ref(), seen, request.slot_grace);
     let mut needs = of_claim(&now, &[]);
