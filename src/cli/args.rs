@@ -200,6 +200,18 @@ pub(super) struct RestoreArgs {
     /// Gives up after this time, with an error [default: 5m]
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<Duration>,
+    /// Fetches up to so many of the next segments while the server replays, and lays them ready; for a server's recovery
+    /// only, not for pg_rewind. They take that much space beside the data directory [env: WALKEEP_PREFETCH]
+    /// [default: 0, off]
+    #[arg(long, value_name = "N")]
+    pub prefetch: Option<Files>,
+    /// Where they lie ready: a directory outside the data directory, best on the file system of the WAL directory
+    /// [default: DATA_DIRECTORY.walkeep-spool, or beside the WAL directory where that lies elsewhere]
+    #[arg(long, value_name = "DIR")]
+    pub spool: Option<PathBuf>,
+    /// Is the process that fetches them
+    #[arg(long, hide = true)]
+    pub lay_ready: bool,
     /// Takes a gap in the archive for its end: the recovery ends there, and what lies behind is lost
     #[arg(long)]
     pub gap_is_end: bool,

@@ -1,6 +1,7 @@
 //! The command line: what was typed becomes a typed request, a report becomes output and an exit code. The
 //! environment and the clock are read here and nowhere else.
 
+mod ahead;
 mod archive;
 mod args;
 mod claim;

@@ -1,13 +1,17 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::ahead::{lay_ready, start};
 use super::args::RestoreArgs;
 use super::claim::refresh;
 use super::deadline::{Deadline, Unfinished};
-use super::now::{SystemClock, origin};
+use super::now::{SystemClock, boot_id, origin};
 use super::settings::{Settings, data_directory_without_config};
 use super::stderr::Stderr;
-use crate::commands::{Answer, Begins, Hint, OnError, RestoreRequest, answer_on_failure, restore};
+use super::units::Files;
+use crate::commands::{
+    Answer, Begins, Hint, OnError, Prefetch, RestoreRequest, Supply, answer_on_failure, restore,
+};
 use crate::output::Failure;
 use crate::wal::WalFileName;
 
@@ -26,6 +30,14 @@ const fn code(answer: Answer) -> u8 {
 /// The exit code of a call that makes no sense: a usage error must not look like an absent file.
 pub(super) fn usage_code(pgdata: Option<&Path>) -> u8 {
     code(answer_on_failure(OnError::Auto, data_directory_without_config(pgdata).as_deref()))
+}
+
+/// What is meant by how far is fetched ahead. Where nothing tells one start of the machine from the next, nothing is.
+fn meant(args: &RestoreArgs, settings: &Settings) -> Option<Prefetch> {
+    let segments = args.prefetch.map_or(settings.restore_prefetch, |Files(number)| number);
+    let spool = args.spool.as_ref().or(settings.restore_spool.as_ref()).map(|dir| settings.absolute(dir));
+    let boot_id = if segments > 0 { boot_id()? } else { return None };
+    Some(Prefetch { segments, spool, boot_id })
 }
 
 pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
@@ -69,9 +81,13 @@ pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
             .or(settings.restore_retry_budget)
             .map_or(RETRY_BUDGET, |budget| budget.0),
         on_error,
+        prefetch: meant(args, settings),
         clock: &SystemClock::start(),
     };
     let limit = args.timeout.map_or(settings.archive_timeout, |timeout| timeout.0);
+    if args.lay_ready {
+        return lay_ready(&request, settings.jobs(None), limit);
+    }
     let unfinished = {
         let failed = failed.clone();
         move |error: &Unfinished| failed(error, None, unasked())
@@ -84,10 +100,21 @@ pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
         Err(error) => unfinished(&error),
         Ok(Err(failure)) => failed(&failure.error, failure.error.hint(), failure.answer),
         Ok(Ok(report)) => {
-            err.info(match report.fetched {
-                Some(fetched) => format!("delivered '{name}', sha256 {}", fetched.digest),
+            err.info(match report.delivered {
+                Some(digest) if report.lay_ready => {
+                    format!("delivered '{name}', which lay ready, sha256 {digest}")
+                }
+                Some(digest) => format!("delivered '{name}', sha256 {digest}"),
                 None => format!("'{name}' is not in the repository"),
             });
+            let no_prefetch = |error: &dyn std::error::Error| {
+                err.detail(&Failure::new("cannot fetch ahead".to_owned(), error, None));
+            };
+            match &report.supply {
+                Supply::Enough => {}
+                Supply::Low => start().unwrap_or_else(|error| no_prefetch(&error)),
+                Supply::NoSpool(error) => no_prefetch(error),
+            }
             let (code, node) = (code(report.answer()), (&store, request.data_directory.as_deref()));
             // A standby may well read a repository that it cannot write; then nobody who prunes knows of it. It is told where
             // the server asks for a history, as each one does when it starts, and not with every segment.

@@ -21,7 +21,7 @@ use crate::storage::DirectoryStore;
 const CONFIG_FILE: &str = "/etc/walkeep/walkeep.toml";
 
 /// Every key of the config file.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 22] = [
     "log",
     "cluster.pgdata",
     "cluster.node",
@@ -36,6 +36,8 @@ const KEYS: [&str; 20] = [
     "archive.jobs",
     "restore.on_error",
     "restore.retry_budget",
+    "restore.prefetch",
+    "restore.spool",
     "prune.nodes",
     "prune.slot_grace",
     "prune.keep_backups",
@@ -65,6 +67,8 @@ pub(super) struct Settings {
     pub gate_stuck_after: Option<Duration>,
     pub restore_on_error: OnError,
     pub restore_retry_budget: Option<Duration>,
+    pub restore_prefetch: usize,
+    pub restore_spool: Option<PathBuf>,
     pub slot_grace: time::Duration,
     pub prune: PruneSettings,
 }
@@ -218,6 +222,15 @@ impl Settings {
             gate_stuck_after: file.parsed("gate.stuck_after", str::parse)?,
             restore_on_error: on_error.unwrap_or(OnError::Auto),
             restore_retry_budget: file.parsed("restore.retry_budget", str::parse)?,
+            restore_prefetch: match text_variable("WALKEEP_PREFETCH") {
+                Some(text) => text
+                    .parse()
+                    .map_err(|reason| SettingsError::BadVariable { variable: "WALKEEP_PREFETCH", reason })
+                    .map(Some)?,
+                None => file.parsed("restore.prefetch", str::parse)?,
+            }
+            .map_or(0, |Files(number)| number),
+            restore_spool: file.text("restore.spool")?.map(PathBuf::from),
             slot_grace: slot_grace.map_or(Self::SLOT_GRACE, |grace| grace.0),
             prune: PruneSettings::read(&file)?,
         })

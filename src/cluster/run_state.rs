@@ -70,6 +70,11 @@ impl Cluster {
         Ok(decide(&control, recovery, process))
     }
 
+    /// The process id of the server that has the data directory; `None` where none is alive.
+    pub fn server_pid(&self) -> Result<Option<u32>, ClusterError> {
+        Ok(self.process()?.map(|process| process.raw_pid()))
+    }
+
     /// The process that has the data directory, where it is alive.
     fn process(&self) -> Result<Option<PidFile>, ClusterError> {
         let path = self.data_directory.join(self.dialect.pid_file);

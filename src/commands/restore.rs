@@ -1,16 +1,26 @@
 //! `restore`: one WAL file, whole and proven, under the destination that the server named; or an answer that
 //! makes the server do the right thing. A wrong "not there" ends a recovery early and loses data.
 
+mod prefetch;
+mod spool;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub use prefetch::{PrefetchError, prefetch};
+pub use spool::SpoolError;
 
 use super::source::SourceFile;
 use super::{ForeignOwner, Hint};
 use crate::cluster::{Cluster, ControlFile, Recovery};
 use crate::fsx::{Delivery, PathError, foreign_owner};
-use crate::repository::{Expected, Fetched, Repository, RepositoryError, Source as _, header_agrees};
+use crate::repository::{Digest, Expected, Repository, RepositoryError, Source as _, header_agrees};
 use crate::storage::Store;
-use crate::wal::{LONG_HEADER_BYTES, LongPageHeader, SegmentName, Timeline, TimelineHistory, WalFileName};
+use crate::wal::{
+    LONG_HEADER_BYTES, LongPageHeader, SegmentName, SegmentSize, Timeline, TimelineHistory, WalFileName,
+};
+use prefetch::{Scene, behind};
+use spool::Bond;
 
 /// What is asked for, and where it has to go.
 pub struct RestoreRequest<'a> {
@@ -30,8 +40,21 @@ pub struct RestoreRequest<'a> {
     pub retry_budget: Duration,
     /// What a failure makes the server do.
     pub on_error: OnError,
+    /// How far is fetched ahead of the server; `None` where nothing is.
+    pub prefetch: Option<Prefetch>,
     /// Time, for the retries.
     pub clock: &'a dyn Clock,
+}
+
+/// How far is fetched ahead of the server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Prefetch {
+    /// How many segments lie ready at most.
+    pub segments: usize,
+    /// Where they lie, where somebody says; else beside the data directory.
+    pub spool: Option<PathBuf>,
+    /// What tells this start of the machine from every other.
+    pub boot_id: String,
 }
 
 /// Time as a verb that waits needs it.
@@ -67,18 +90,33 @@ pub enum Answer {
     Stop,
 }
 
-/// What was delivered; `None` where the repository does not have the file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What was delivered, and what comes next.
+#[derive(Debug)]
 pub struct RestoreReport {
-    /// The file, or its absence.
-    pub fetched: Option<Fetched>,
+    /// The digest of the file; `None` where the repository does not have it.
+    pub delivered: Option<Digest>,
+    /// Whether it lay ready.
+    pub lay_ready: bool,
+    /// Whether more has to be fetched ahead.
+    pub supply: Supply,
+}
+
+/// What lies ready for the calls that come next.
+#[derive(Debug)]
+pub enum Supply {
+    /// Enough, or nothing is fetched ahead for such a call.
+    Enough,
+    /// Little, and nobody is fetching more.
+    Low,
+    /// Nothing, for there is no spool.
+    NoSpool(SpoolError),
 }
 
 impl RestoreReport {
     /// What the server is told.
     #[must_use]
     pub const fn answer(&self) -> Answer {
-        if self.fetched.is_some() { Answer::Delivered } else { Answer::Absent }
+        if self.delivered.is_some() { Answer::Delivered } else { Answer::Absent }
     }
 }
 
@@ -172,7 +210,7 @@ pub fn restore(request: &RestoreRequest<'_>) -> Result<RestoreReport, RestoreFai
     let mut pause = FIRST_PAUSE;
     loop {
         let error = match deliver(request, standby, cluster.as_ref(), control.as_ref()) {
-            Ok(fetched) => return Ok(RestoreReport { fetched }),
+            Ok(report) => return Ok(report),
             Err(error) => error,
         };
         let time_left = request.retry_budget.saturating_sub(request.clock.elapsed());
@@ -207,7 +245,38 @@ fn deliver(
     standby: bool,
     cluster: Option<&Cluster>,
     control: Option<&ControlFile>,
-) -> Result<Option<Fetched>, RestoreError> {
+) -> Result<RestoreReport, RestoreError> {
+    let (repository, expected) = facts(request, control)?;
+    let (scene, no_spool) = match cluster.and_then(|cluster| Scene::of(request, cluster)) {
+        Some(Ok(scene)) => (Some(scene), None),
+        Some(Err(error)) => (None, Some(error)),
+        None => (None, None),
+    };
+    let laid_ready = scene.as_ref().and_then(|scene| take(scene, request, (&repository, expected)));
+    let delivered = match laid_ready {
+        Some(digest) => Some(digest),
+        None => fetch(request, (&repository, expected))?,
+    };
+    if delivered.is_none()
+        && !standby
+        && !request.gap_is_end
+        && !cluster.is_some_and(|cluster| is_at_hand(request.name, cluster, expected))
+    {
+        refuse_gap(&repository, request.name, expected, control)?;
+    }
+    let supply = match (scene, no_spool) {
+        (_, Some(error)) => Supply::NoSpool(error),
+        (Some(scene), None) => supply(&scene, request.name, delivered.and(expected.segment_size)),
+        (None, None) => Supply::Enough,
+    };
+    Ok(RestoreReport { delivered, lay_ready: laid_ready.is_some(), supply })
+}
+
+/// The repository, and what a file in it has to agree with.
+fn facts<'a>(
+    request: &RestoreRequest<'a>,
+    control: Option<&ControlFile>,
+) -> Result<(Repository<'a>, Expected), RestoreError> {
     if let Some(folder) = request.destination.parent() {
         ForeignOwner::refuse("destination", folder.display().to_string(), foreign_owner(folder)?)?;
     }
@@ -226,17 +295,56 @@ fn deliver(
         segment_size: bound.map(|bound| bound.segment_size).or(control.map(|control| control.segment_size)),
         header_check: request.header_check,
     };
+    Ok((repository, expected))
+}
+
+/// Delivers the file from the repository; `None` where it is not stored.
+fn fetch(
+    request: &RestoreRequest<'_>,
+    (repository, expected): (&Repository<'_>, Expected),
+) -> Result<Option<Digest>, RestoreError> {
     let mut delivery = Delivery::begin(&request.destination)?;
     let fetched = repository.fetch(request.name, expected, delivery.file())?;
     if fetched.is_some() {
         delivery.finish()?;
-    } else if !standby
-        && !request.gap_is_end
-        && !cluster.is_some_and(|cluster| is_at_hand(request.name, cluster, expected))
-    {
-        refuse_gap(&repository, request.name, expected, control)?;
     }
-    Ok(fetched)
+    Ok(fetched.map(|fetched| fetched.digest))
+}
+
+/// Delivers the file from the spool, where it lies ready there and is what the repository has.
+fn take(
+    scene: &Scene<'_>,
+    request: &RestoreRequest<'_>,
+    (repository, expected): (&Repository<'_>, Expected),
+) -> Option<Digest> {
+    let WalFileName::Segment(name) = request.name else { return None };
+    let bond = Bond { repository, expected, boot_id: &scene.prefetch.boot_id };
+    scene.spool.deliver(name, &bond, &request.destination, request.clock)
+}
+
+/// What lies ready behind a file. Servers ask for histories when a recovery begins and when it has come to its end, and
+/// while it goes on only where there is no WAL: what lies ready then is of no use.
+fn supply(scene: &Scene<'_>, name: WalFileName, delivered: Option<SegmentSize>) -> Supply {
+    let told = match (name, delivered) {
+        (WalFileName::Segment(name), Some(size)) => replenish(scene, name, size),
+        (WalFileName::TimelineHistory(_), _) => {
+            scene.spool.end().map(|()| Supply::Enough).map_err(SpoolError::from)
+        }
+        _ => Ok(Supply::Enough),
+    };
+    told.unwrap_or_else(Supply::NoSpool)
+}
+
+/// More is fetched when half of it is used up: to start a program for each file would cost more than it brings.
+fn replenish(scene: &Scene<'_>, name: SegmentName, size: SegmentSize) -> Result<Supply, SpoolError> {
+    scene.spool.make()?;
+    let next: Vec<_> = behind(name, size).take(scene.prefetch.segments).collect();
+    let ready = scene.spool.keep(&next)?;
+    if ready > scene.prefetch.segments / 2 || scene.spool.try_lock()?.is_none() {
+        return Ok(Supply::Enough);
+    }
+    scene.spool.go_on();
+    Ok(Supply::Low)
 }
 
 /// Whether the server has the file in its own WAL directory, where it looks when the archive lacks it: a base

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
@@ -33,7 +33,7 @@ impl Delivery {
             Some(dir) if !dir.as_os_str().is_empty() => dir,
             _ => Path::new("."),
         };
-        let modes = Modes::beside(fs::metadata(dir).at("look at", dir)?.mode());
+        let modes = modes_beside(destination)?;
         // A nameless file gets its name through /proc, which a changed root may lack.
         if Path::new("/proc/self/fd").exists() {
             let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
@@ -92,6 +92,42 @@ impl Drop for Delivery {
             let _ = fs::remove_file(interim);
         }
     }
+}
+
+/// Gives a whole file, open and of the length that it was proven to have, to a destination, and takes it from where it
+/// lay: by its name, and where the destination is on another file system by its bytes. What stood there is replaced.
+///
+/// # Errors
+/// When it cannot be given; the destination is then as it was.
+pub fn hand_over(ready: &Path, file: &mut File, destination: &Path) -> Result<(), PathError> {
+    let found = file.metadata().at("look at", ready)?;
+    let wanted = modes_beside(destination)?.file();
+    if found.mode() & 0o7777 != wanted {
+        file.set_permissions(fs::Permissions::from_mode(wanted)).at("set the mode of", ready)?;
+    }
+    match fs::rename(ready, destination) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
+        renamed => return renamed.at("deliver", destination),
+    }
+    let mut delivery = Delivery::begin(destination)?;
+    let copied = io::copy(file, delivery.file()).at("copy", ready)?;
+    if copied != found.len() {
+        let error = io::Error::new(io::ErrorKind::UnexpectedEof, "it was cut short meanwhile");
+        return Err(PathError::new("copy", ready, error));
+    }
+    delivery.finish()?;
+    // It is swept later where it stays.
+    let _ = fs::remove_file(ready);
+    Ok(())
+}
+
+/// What fits beside a destination: its directory's mode.
+fn modes_beside(destination: &Path) -> Result<Modes, PathError> {
+    let dir = match destination.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    Ok(Modes::beside(fs::metadata(dir).at("look at", dir)?.mode()))
 }
 
 fn interim_name(destination: &Path) -> PathBuf {

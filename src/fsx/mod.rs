@@ -8,10 +8,11 @@ mod instance;
 mod lock;
 mod names;
 mod owner;
+mod private;
 mod probe;
 mod space;
 
-pub use delivery::Delivery;
+pub use delivery::{Delivery, hand_over};
 pub use durable::{
     Modes, Published, Staged, confirm, create_dir, create_dir_all, move_new, remove, rename_mark,
     replace_state, sweep, sync_dir, write_advisory,
@@ -21,5 +22,6 @@ pub use instance::{DirectoryId, Instance};
 pub use lock::{LockGuard, lock_exclusive, try_lock_exclusive};
 pub use names::{Folder, NameKind, for_each_name};
 pub use owner::{Ownership, foreign_owner, is_superuser, ownership};
+pub use private::{Glimpse, is_private, make_private};
 pub use probe::{RoundTrip, round_trip};
 pub use space::{free_bytes, is_same_file_system};

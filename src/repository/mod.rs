@@ -8,6 +8,7 @@ mod digest;
 mod envelope;
 mod error;
 mod fetch;
+mod fingerprint;
 mod holdings;
 mod holds;
 mod identity;

@@ -316,6 +316,11 @@ impl Scene {
         fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
+    /// What a file holds, where there is one.
+    pub fn read_if_there(&self, below: impl AsRef<Path>) -> Option<Vec<u8>> {
+        fs::read(self.path(below)).ok()
+    }
+
     pub fn remove(&self, below: impl AsRef<Path>) {
         fs::remove_file(self.path(below)).unwrap();
     }
