@@ -1492,7 +1492,7 @@ _walkeep() {
             return 0
             ;;
         walkeep__subcmd__restore)
-            opts="-D -r -o -v -q -h --retry-budget --timeout --gap-is-end --no-header-check --config --pgdata --repo --node --output --verbose --quiet --log-format --help"
+            opts="-D -r -o -v -q -h --retry-budget --timeout --prefetch --spool --lay-ready --gap-is-end --no-header-check --config --pgdata --repo --node --output --verbose --quiet --log-format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1503,6 +1503,14 @@ _walkeep() {
                     return 0
                     ;;
                 --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prefetch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --spool)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

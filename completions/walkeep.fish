@@ -88,6 +88,8 @@ complete -c walkeep -n "__fish_walkeep_using_subcommand archive" -s q -l quiet -
 complete -c walkeep -n "__fish_walkeep_using_subcommand archive" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -l retry-budget -d 'How long failures are retried before the server is told [default: 30s]' -r
 complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -l timeout -d 'Gives up after this time, with an error [default: 5m]' -r
+complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -l prefetch -d 'Fetches up to so many of the next segments while the server replays, and lays them ready; for a server\'s recovery only, not for pg_rewind. They take that much space beside the data directory [env: WALKEEP_PREFETCH] [default: 0, off]' -r
+complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -l spool -d 'Where they lie ready: a directory outside the data directory, best on the file system of the WAL directory [default: DATA_DIRECTORY.walkeep-spool, or beside the WAL directory where that lies elsewhere]' -r -F
 complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -l config -d 'Config file [env: WALKEEP_CONFIG] [default: /etc/walkeep/walkeep.toml where that exists]' -r -F
 complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -s D -l pgdata -d 'Data directory of the server; else the one that the verb runs in or works on, else $WALKEEP_PGDATA, $KINGBASE_DATA or $PGDATA. \'prune\' and \'watch\' take several' -r -F
 complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -s r -l repo -d 'The repository: a directory, as a path or a file:// URL [env: WALKEEP_REPO]' -r -F
@@ -98,6 +100,7 @@ nagios\t'One line for Nagios and its heirs (gate)'
 repmgr\t'The line of \'repmgr node check --archive-ready --optformat\' (gate)'"
 complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -l log-format -d 'How messages on standard error are written [default: text]' -r -f -a "text\t''
 json\t''"
+complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -l lay-ready -d 'Is the process that fetches them'
 complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -l gap-is-end -d 'Takes a gap in the archive for its end: the recovery ends there, and what lies behind is lost'
 complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -l no-header-check -d 'Does not hold the first page\'s header against the file\'s name and cluster: for encrypted WAL'
 complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -s v -l verbose -d 'Says more on standard error'
