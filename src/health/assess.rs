@@ -264,8 +264,9 @@ impl Findings {
         };
         let left = retention.growth.and_then(|growth| growth.fills(repository.free_bytes));
         let Some(left) = left.filter(|left| *left < SOON_FULL) else { return };
-        // Where a policy alone holds the horizon, what comes and what goes are equal in the long run.
-        let held_by = retention.pins.first().filter(|pin| !pin.is_policy).map(|pin| pin.who.clone());
+        // Where a policy alone holds the horizon, what comes and what goes are equal in the long run - but not where it waits
+        // for base backups that may never come.
+        let held_by = retention.pins.first().filter(|pin| !pin.moves_on).map(|pin| pin.who.clone());
         if held_by.is_some() || !retention.is_licensed {
             let held_by = held_by.filter(|_| retention.is_licensed);
             self.add(Verdict::Warning, Problem::SoonFull { left, held_by });

@@ -324,6 +324,8 @@ pub struct PinFacts {
     pub who: String,
     /// Whether it is the policy that keeps it, and nobody's need.
     pub is_policy: bool,
+    /// Whether it moves on by itself, as WAL comes.
+    pub moves_on: bool,
 }
 
 /// How much was archived in which time.

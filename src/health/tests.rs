@@ -449,7 +449,12 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// Grows by a GiB a day, and nobody needs what its policy does not keep.
 fn retention() -> RetentionFacts {
-    let pin = PinFacts { from: Lsn::new(0), who: "the newest base backup".to_owned(), is_policy: true };
+    let pin = PinFacts {
+        from: Lsn::new(0),
+        who: "the newest base backup".to_owned(),
+        is_policy: true,
+        moves_on: true,
+    };
     RetentionFacts {
         is_licensed: true,
         pins: vec![pin],
@@ -475,7 +480,7 @@ fn a_repository_that_is_full_within_days_is_told_where_no_policy_will_empty_it()
     assert_eq!(found_of(Ok(without_policy.clone()), 2), soon_full);
     assert_eq!(found_of(Ok(without_policy), 4), []);
     let mut held = retention();
-    held.pins[0].is_policy = false;
+    held.pins[0].moves_on = false;
     assert_eq!(found_of(Ok(held), 2), soon_full);
     assert_eq!(found_of(Ok(retention()), 2), [], "in the long run as much goes as comes");
     let still = RetentionFacts { is_licensed: false, growth: None, ..retention() };

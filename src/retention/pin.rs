@@ -163,6 +163,12 @@ impl PinReason {
         }
     }
 
+    /// Whether it moves on by itself as WAL comes: a policy does, once there is what it keeps.
+    #[must_use]
+    pub const fn moves_on(&self) -> bool {
+        self.is_policy() && !matches!(self, Self::TooFewBackups { .. })
+    }
+
     /// The short name in machine-readable output; never changes its meaning.
     #[must_use]
     pub const fn key(&self) -> &'static str {

@@ -421,3 +421,11 @@ fn a_month_in_which_nothing_was_archived_makes_nothing_older() {
         .for_each(|one| one.modified -= Duration::from_secs(400 * 86_400));
     assert_eq!(kept_from(policy, &again, 100), Some(90));
 }
+
+#[test]
+fn what_waits_for_base_backups_does_not_move_on_by_itself() {
+    let waits = PinReason::TooFewBackups { keep: 3, found: 2 };
+    assert!(waits.is_policy() && !waits.moves_on());
+    assert!(PinReason::KeepSegments { segments: 1 }.moves_on());
+    assert!(!PinReason::Redo { node: "node1".into() }.moves_on());
+}

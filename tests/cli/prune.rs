@@ -739,6 +739,22 @@ fn what_is_no_repository_is_refused() {
 // ---- status, gate and doctor
 
 #[test]
+fn a_dead_branch_does_not_hide_how_fast_the_repository_grows() {
+    let scene = archive();
+    store(&scene, 2, 5);
+    let hour = Duration::from_secs(3600);
+    let archived = |name: String, ago: Duration| {
+        let file = fs::File::options().write(true).open(scene.path(format!("repo/{name}"))).unwrap();
+        file.set_modified(SystemTime::now() - ago).unwrap();
+    };
+    (1..=LAST).for_each(|number| archived(name_of(1, number), hour * 2));
+    archived(name_of(2, 5), hour * 24 * 10);
+    let status = scene.call(&["status", "-o", "json"]).run();
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(status["retention"]["bytes_a_day"], LAST * "not read".len() as u64, "{status:#}");
+}
+
+#[test]
 fn status_gate_and_doctor_say_who_holds_the_horizon_and_what_a_prune_would_free() {
     let scene = archive();
     slot(&scene, "down", start(10), 0);

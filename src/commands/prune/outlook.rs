@@ -42,7 +42,8 @@ pub fn outlook(
 }
 
 fn pin_facts(pin: &Pin) -> PinFacts {
-    PinFacts { from: pin.from, who: pin.why.to_string(), is_policy: pin.why.is_policy() }
+    let (is_policy, moves_on) = (pin.why.is_policy(), pin.why.moves_on());
+    PinFacts { from: pin.from, who: pin.why.to_string(), is_policy, moves_on }
 }
 
 fn bytes_at(
@@ -91,13 +92,23 @@ fn growth(
 ) -> Result<Option<Growth>, PruneError> {
     let (mut bytes, mut over): (u64, Duration) = (0, Duration::ZERO);
     let pages = inventory.files.iter().rev().filter(|(name, _)| name.is_pages());
-    for (name, form) in pages.take(MOST_FILES) {
+    // A dead branch may have the highest number: it is left at its end, for the one that grows.
+    let (mut looked_at, mut left) = (0, None);
+    for (name, form) in pages {
+        if left == Some(name.timeline()) {
+            continue;
+        }
+        looked_at += 1;
+        if looked_at > MOST_FILES {
+            break;
+        }
         let Some(stat) = repository.stat(*name, *form)? else { continue };
         // A time from the future counts as now.
         let age = now.duration_since(stat.modified).unwrap_or_default();
         if age > WINDOW {
             over = WINDOW;
-            break;
+            left = Some(name.timeline());
+            continue;
         }
         bytes = bytes.saturating_add(stat.size_bytes);
         over = over.max(age);
