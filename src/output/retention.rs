@@ -16,7 +16,7 @@ pub(super) fn horizon_words(retention: &RetentionFacts) -> Option<String> {
 }
 
 fn pin_words(pin: &PinFacts) -> String {
-    format!("{}, pinned by {}", pin.from, pin.who)
+    format!("{}: {}", pin.from, pin.who)
 }
 
 /// The section of a screen.

@@ -374,7 +374,9 @@ fn where_no_checkpoint_before_the_fork_is_known_nothing_goes() {
     scene.write("repo/00000002.history", "1\t0/2300000\tno recovery target specified\n");
     let before = scene.stored();
     prune(&scene, &["--keep-segments", "1"])
-        .prints(&["0 files are removed", "no checkpoint of it before the fork is known"]);
+        .code(0)
+        .says(&["warning: nothing goes while a node may have to be rewound", "set-aside 00000002.history"])
+        .tells("0 files are removed");
     assert_eq!(scene.stored(), before);
 }
 
@@ -762,9 +764,9 @@ fn status_gate_and_doctor_say_who_holds_the_horizon_and_what_a_prune_would_free(
     let config = &scene.shown("walkeep.toml");
     let told = scene.call(&["status", "--config", config]).run();
     for line in [
-        "retention   horizon 0/A00000, pinned by slot 'down' of",
+        "retention   horizon 0/A00000: slot 'down' of",
         "248 B stay for that alone",
-        "then 0/2900000, pinned by the newest 20 segments are kept",
+        "then 0/2900000: the newest 20 segments are kept",
         "a prune would remove 9 files, 72 B",
     ] {
         assert!(told.stdout.contains(line), "'{line}' in {}", told.stdout);
@@ -784,7 +786,7 @@ fn status_gate_and_doctor_say_who_holds_the_horizon_and_what_a_prune_would_free(
     );
     assert_eq!(gate["retention"]["removable_bytes"], serde_json::Value::Null);
     let gate = scene.call(&["gate", "--config", config]).run();
-    assert!(gate.stdout.contains("horizon: 0/A00000, pinned by slot 'down' of"), "{gate:#?}");
+    assert!(gate.stdout.contains("horizon: 0/A00000: slot 'down' of"), "{gate:#?}");
     // What they say is what prune does.
     let _ = scene.call(&["prune", "--config", config]).run().code(0);
     assert_eq!(numbers(&scene), (10..=60).collect::<Vec<_>>());

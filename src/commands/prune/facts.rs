@@ -62,6 +62,7 @@ impl Facts {
         let holds_at = without_pauses(&holdings, at);
         pins.extend(holds.iter().filter(|hold| !hold.has_expired(holds_at)).map(hold_pin));
         let mut warnings = told(&claims, &holds, holds_at, request.origin.now);
+        warnings.extend(rewind_unknown(&pins));
         if needs.is_empty() {
             warnings.push(
                 "no data directory is named and no node has claimed what it needs: only the policy, base backups \
@@ -157,6 +158,19 @@ fn newest_timeline(inventory: &Inventory, needs: &[NodeNeeds]) -> Timeline {
 fn hold_pin(hold: &Hold) -> Pin {
     let why = PinReason::Hold { name: hold.name.to_string(), reason: hold.reason.clone() };
     Pin { from: hold.from, why }
+}
+
+/// The way out where a node may have to follow a timeline that nobody wants: that of a recovery that was only tried.
+fn rewind_unknown(pins: &[Pin]) -> Option<String> {
+    let newest = pins.iter().find_map(|pin| match &pin.why {
+        PinReason::RewindUnknown { newest, .. } => Some(*newest),
+        _ => None,
+    })?;
+    let history = WalFileName::TimelineHistory(newest);
+    Some(format!(
+        "nothing goes while a node may have to be rewound to timeline {newest}; where that timeline was only tried, \
+         'walkeep set-aside {history} --reason TEXT' and the same for its segments takes it away"
+    ))
 }
 
 /// What people are told each time: claims that grow old, and holds that hold no more.
