@@ -197,8 +197,8 @@ impl Supervisor<'_> {
                 notify(&[NotifyState::Watchdog]);
             }
         }
-        let sound =
-            watches.into_iter().map(ScopedJoinHandle::join).fold(true, |sound, end| sound && end.is_ok());
+        let ends: Vec<_> = watches.into_iter().map(ScopedJoinHandle::join).collect();
+        let sound = ends.iter().all(Result::is_ok);
         match course.next {
             _ if !sound => {
                 let what = "cannot go on watching".to_owned();

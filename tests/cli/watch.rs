@@ -55,6 +55,17 @@ impl<'s> Daemon<'s> {
         });
     }
 
+    /// The claim comes last: nothing is being written any more.
+    #[track_caller]
+    fn until_claimed(&self) {
+        let claims = self.scene.path("repo/.walkeep/claims");
+        let is_claim = |name: std::ffi::OsString| name.to_string_lossy().ends_with(".json");
+        until("the claim is written", || {
+            fs::read_dir(&claims)
+                .is_ok_and(|claims| claims.flatten().any(|claim| is_claim(claim.file_name())))
+        });
+    }
+
     fn signal(&self, signal: &str) {
         tool("kill", &["-s".as_ref(), signal.as_ref(), self.child.id().to_string().as_ref()]);
     }
@@ -82,6 +93,7 @@ impl<'s> Daemon<'s> {
     }
 }
 
+#[allow(clippy::print_stderr, reason = "what a failed test wants to know")]
 impl Drop for Daemon<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -128,8 +140,7 @@ fn what_is_pending_and_what_becomes_pending_is_stored_and_then_confirmed_without
         scene.call_under_strace(&watch, &["archive", &path]).run().silent_success();
         assert_eq!(String::from_utf8(scene.read("strace.out")).unwrap(), "", "{name} was opened");
     }
-    let claims = scene.path("repo/.walkeep/claims");
-    until("the claim is written", || fs::read_dir(&claims).is_ok_and(|claims| claims.count() > 0));
+    daemon.until_claimed();
     let log = daemon.terminate();
     assert_eq!((count(&log, "info: stored '"), count(&log, "warning")), (5, 0), "{log}");
     assert_eq!(scene.listing("repo/.walkeep/staging"), [""; 0]);
@@ -261,6 +272,7 @@ fn a_repository_that_is_gone_is_told_once_and_stored_into_when_it_is_back() {
     offer(&scene, SEGMENTS[0]);
     let daemon = Daemon::start(&scene, &[]);
     daemon.until_stored(&SEGMENTS[..1]);
+    daemon.until_claimed();
     // As an unmounted mount point is: there, and empty.
     fs::rename(scene.path("repo"), scene.path("away")).unwrap();
     fs::create_dir(scene.path("repo")).unwrap();

@@ -15,7 +15,7 @@ const FILES: [&str; 3] = [HISTORY, FIRST, SECOND];
 /// Where a watch can be killed, and where a failure is worth a try.
 const KILLED_AT: [&str; 9] =
     ["openat", "write", "fsync", "linkat", "unlink", "unlinkat", "renameat2", "rename", "flock"];
-const FAILS_AT: [&str; 5] = ["fsync", "linkat", "write", "statfs", "mkdir"];
+const FAILS_AT: [&str; 4] = ["fsync", "linkat", "write", "statfs"];
 
 fn watch(place: &Workplace) -> Command {
     place.walkeep(&["watch", "-D", "data", "--repo", "repo", "-j", "1"])
