@@ -159,61 +159,47 @@ const QUIET_FOR: Duration = Duration::from_secs(20);
 /// How often it is looked at whether the watches go on, where the service manager does not ask.
 const SUPERVISED_EVERY: Duration = Duration::from_secs(30);
 
+/// The same while they are told to end: a thread says that it ends a moment before it has.
+const AT_AN_END: Duration = Duration::from_millis(50);
+
+/// How far a supervisor has come.
+#[derive(Default)]
+struct Course {
+    /// Since when the watches are told to end.
+    stopping: Option<Duration>,
+    /// What counts once they have ended.
+    next: Option<Box<Settings>>,
+    hangs: bool,
+    told_status: String,
+}
+
 impl Supervisor<'_> {
     fn go_on(&self, watches: Vec<ScopedJoinHandle<'_, ()>>) -> Ended {
         let watchdog = sd_notify::watchdog_enabled();
         let asked = watchdog.map_or(SUPERVISED_EVERY, |interval| interval / 2);
-        let every = asked.min(SUPERVISED_EVERY).min(self.limit).max(Duration::from_millis(100));
+        let every = asked.min(SUPERVISED_EVERY).min(self.limit).max(AT_AN_END);
         let clock = SystemClock::start();
-        let mut told_status = String::new();
-        let mut stopping: Option<Duration> = None;
-        let mut reloads: Option<Box<Settings>> = None;
-        let mut hangs = false;
+        let mut course = Course::default();
         notify(&[NotifyState::Ready]);
         self.err.line(&LogLine::info("watching", self.watching()));
         while !watches.iter().all(ScopedJoinHandle::is_finished) {
-            let status = self.status();
-            if status != told_status {
-                notify(&[NotifyState::Status(&status)]);
-                told_status = status;
+            self.tell_status(&mut course.told_status);
+            let at_most = if course.stopping.is_some() { AT_AN_END } else { every };
+            if let Some(happening) = self.signals.wait(at_most) {
+                self.follow(happening, &mut course, clock.elapsed());
             }
-            match self.signals.wait(every) {
-                Some(Signal::Stop) if stopping.is_none() || reloads.is_some() => {
-                    reloads = None;
-                    notify(&[NotifyState::Stopping]);
-                    stopping = Some(clock.elapsed());
-                    self.stop.set();
-                }
-                Some(Signal::Reload) if stopping.is_none() => {
-                    if let Some(new) = self.reload() {
-                        reloads = Some(new);
-                        stopping = Some(clock.elapsed());
-                        self.stop.set();
-                    }
-                }
-                _ => {}
-            }
-            // One that ended by itself was ended by a fault.
-            if stopping.is_none() && watches.iter().any(ScopedJoinHandle::is_finished) {
-                self.stop.set();
-                stopping = Some(clock.elapsed());
-            }
-            if stopping.is_some_and(|since| clock.elapsed().saturating_sub(since) > self.limit) {
+            if course.stopping.is_some_and(|since| clock.elapsed().saturating_sub(since) > self.limit) {
                 self.err.error(&self.hanging());
                 std::process::exit(FAILED.into());
             }
-            let hung = self.loggers.iter().any(|logger| logger.quiet_for() > self.limit + QUIET_FOR);
-            if hung && !hangs {
-                self.err.error(&self.hanging());
-            }
-            hangs = hung;
-            if watchdog.is_some() && !hangs {
+            self.look_for_a_hang(&mut course.hangs);
+            if watchdog.is_some() && !course.hangs {
                 notify(&[NotifyState::Watchdog]);
             }
         }
-        let sound =
-            watches.into_iter().map(ScopedJoinHandle::join).fold(true, |sound, end| sound && end.is_ok());
-        match reloads {
+        let ends: Vec<_> = watches.into_iter().map(ScopedJoinHandle::join).collect();
+        let sound = ends.iter().all(Result::is_ok);
+        match course.next {
             _ if !sound => {
                 let what = "cannot go on watching".to_owned();
                 let causes = vec!["an internal error; please report it".to_owned()];
@@ -222,6 +208,43 @@ impl Supervisor<'_> {
             }
             Some(new) => Ended::ToReload(new),
             None => Ended::With(0),
+        }
+    }
+
+    fn follow(&self, happening: Happening, course: &mut Course, now: Duration) {
+        match happening {
+            Happening::Stop => {
+                course.next = None;
+                notify(&[NotifyState::Stopping]);
+            }
+            Happening::Reload if course.stopping.is_none() => {
+                course.next = self.reload();
+                if course.next.is_none() {
+                    return;
+                }
+            }
+            // The reload that is under way reads nothing again.
+            Happening::Reload => return,
+            // One that ended unasked was ended by a fault of ours, and the others end with it.
+            Happening::ThreadEnds => {}
+        }
+        course.stopping = course.stopping.or(Some(now));
+        self.stop.set();
+    }
+
+    fn look_for_a_hang(&self, hangs: &mut bool) {
+        let hung = self.loggers.iter().any(|logger| logger.quiet_for() > self.limit + QUIET_FOR);
+        if hung && !*hangs {
+            self.err.error(&self.hanging());
+        }
+        *hangs = hung;
+    }
+
+    fn tell_status(&self, told: &mut String) {
+        let status = self.status();
+        if status != *told {
+            notify(&[NotifyState::Status(&status)]);
+            *told = status;
         }
     }
 
@@ -312,18 +335,20 @@ impl Observer for Logger {
     }
 }
 
-/// What somebody asks of the process.
+/// What a supervisor has to follow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Signal {
+enum Happening {
     Stop,
     Reload,
+    ThreadEnds,
 }
 
 /// The signals of a daemon, and one place to wait for them.
 struct Signals {
     stop: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
-    /// Whatever happens writes a byte.
+    thread_ends: Arc<AtomicBool>,
+    /// Whatever happens writes a byte after that.
     happens: UnixStream,
     wakes: UnixStream,
 }
@@ -338,31 +363,34 @@ impl Signals {
             signal_hook::flag::register(signal, Arc::clone(flag))?;
             signal_hook::low_level::pipe::register(signal, wakes.try_clone()?)?;
         }
-        Ok(Self { stop, reload, happens, wakes })
+        Ok(Self { stop, reload, thread_ends: Arc::default(), happens, wakes })
     }
 
     /// Waits for a signal or the end of a thread, but no longer than that.
-    fn wait(&self, at_most: Duration) -> Option<Signal> {
+    fn wait(&self, at_most: Duration) -> Option<Happening> {
         let _ = self.happens.set_read_timeout(Some(at_most));
         // A byte for each of them; a few together count as one.
         let _ = (&self.happens).read(&mut [0; 64]);
         if self.stop.swap(false, Ordering::SeqCst) {
-            Some(Signal::Stop)
+            Some(Happening::Stop)
+        } else if self.reload.swap(false, Ordering::SeqCst) {
+            Some(Happening::Reload)
         } else {
-            self.reload.swap(false, Ordering::SeqCst).then_some(Signal::Reload)
+            self.thread_ends.swap(false, Ordering::SeqCst).then_some(Happening::ThreadEnds)
         }
     }
 
     /// Ends a wait when it is dropped.
     fn end_of_thread(&self) -> Option<EndOfThread> {
-        self.wakes.try_clone().ok().map(EndOfThread)
+        Some(EndOfThread(Arc::clone(&self.thread_ends), self.wakes.try_clone().ok()?))
     }
 }
 
-struct EndOfThread(UnixStream);
+struct EndOfThread(Arc<AtomicBool>, UnixStream);
 
 impl Drop for EndOfThread {
     fn drop(&mut self) {
-        let _ = self.0.write(&[0]);
+        self.0.store(true, Ordering::SeqCst);
+        let _ = self.1.write(&[0]);
     }
 }

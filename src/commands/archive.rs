@@ -211,7 +211,7 @@ enum Attempt {
     /// It was written just now: no stamp would be kept of it, and its own call would read it again.
     TooNew,
     /// Its bytes are stored, so many of them; its name is durable once it is settled.
-    Placed(Placed, u64),
+    Placed(Box<Placed>, u64),
 }
 
 impl Terms<'_> {
@@ -252,7 +252,7 @@ impl Terms<'_> {
         let identity = self.prove(path, name, &source, Some(control), repository)?;
         let bytes = source.stamp().size;
         let offer = self.offer(name, &mut source, identity);
-        Ok(Attempt::Placed(repository.place(offer, self.origin)?, bytes))
+        Ok(Attempt::Placed(Box::new(repository.place(offer, self.origin)?), bytes))
     }
 
     /// The length of a file that is known to be stored, and was not touched since.

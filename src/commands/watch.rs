@@ -157,10 +157,9 @@ impl<'a> Watch<'a> {
     pub fn begin(request: WatchRequest<'a>, observer: &'a dyn Observer) -> Result<Self, WatchError> {
         let path = &request.data_directory;
         let instance = if path.is_dir() {
-            match refuse_superuser(request.store, Some(path)) {
-                // What cannot be looked at now may come back.
-                Err(error @ ArchiveError::ForeignOwner(_)) => return Err(error.into()),
-                Ok(()) | Err(_) => {}
+            // What cannot be looked at now may come back.
+            if let Err(error @ ArchiveError::ForeignOwner(_)) = refuse_superuser(request.store, Some(path)) {
+                return Err(error.into());
             }
             let claimed = Instance::claim(INSTANCE, path).map_err(ArchiveError::from)?;
             Some(claimed.ok_or_else(|| WatchError::Another { path: path.clone() })?)

@@ -31,3 +31,4 @@ mod stamps;
 mod status;
 mod switchover_scripts;
 mod verify;
+mod watch;

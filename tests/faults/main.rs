@@ -11,4 +11,5 @@ mod meanwhile;
 mod order;
 mod sweep;
 mod trace;
+mod watch;
 mod workplace;

@@ -101,7 +101,7 @@ pub fn run(command: &mut Command) -> Ended {
     Ended::of(&command.output().expect("the command runs"))
 }
 
-fn under_strace(command: &Command, options: &[&str]) -> Command {
+pub fn under_strace(command: &Command, options: &[&str]) -> Command {
     let mut strace = Command::new("strace");
     // The loader's own search would be most of the trace.
     strace.env_remove("LD_LIBRARY_PATH").env_remove("RUST_BACKTRACE");

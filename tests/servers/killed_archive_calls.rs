@@ -59,7 +59,7 @@ fn whatever_a_server_was_told_is_archived_is_archived_though_it_is_shut_down_in_
 }
 
 /// Every file marked done is stored with the bytes it has, and no segment has left the server unstored.
-fn must_hold_what_it_acknowledged(repository: &Repository, primary: &Node, first_segment: &str) {
+pub fn must_hold_what_it_acknowledged(repository: &Repository, primary: &Node, first_segment: &str) {
     let acknowledged = primary.acknowledged();
     for name in &acknowledged {
         assert!(repository.has(name), "'{name}' is marked done and not stored");
@@ -86,7 +86,7 @@ fn segment_number(name: &str) -> u64 {
 }
 
 /// The segment that recovery from this backup begins with.
-fn first_segment_of(backup: &Path) -> String {
+pub fn first_segment_of(backup: &Path) -> String {
     let label = fs::read_to_string(backup.join("backup_label")).unwrap();
     let (_, rest) = label.split_once("(file ").unwrap();
     rest[..24].to_owned()

@@ -52,4 +52,5 @@ mod standby;
 mod status;
 mod stopped_kingbase;
 mod switchover_refused;
+mod watch;
 mod wrong_clock;

@@ -162,7 +162,7 @@ impl Work<'_> {
     /// Takes what came of one file; `false` where no other will fare better.
     fn take(&mut self, name: WalFileName, attempt: Result<Attempt, ArchiveError>) -> bool {
         match attempt {
-            Ok(Attempt::Placed(placed, bytes)) => self.placed.push((name, placed, bytes)),
+            Ok(Attempt::Placed(placed, bytes)) => self.placed.push((name, *placed, bytes)),
             Ok(Attempt::Known) => self.account.settled(name, Fate::Known),
             Ok(Attempt::TooNew) => self.account.settled(name, Fate::TooNew),
             Err(error) => {

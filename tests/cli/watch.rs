@@ -1,0 +1,472 @@
+//! `watch`: what is pending is stored before its server asks, by a daemon that goes on whatever becomes of the data
+//! directory and the repository.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::support::*;
+
+/// How long anything that is awaited may take before it counts as never happening.
+const BOUND: Duration = Duration::from_secs(60);
+
+#[track_caller]
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < BOUND, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A running watch, killed with the test.
+struct Daemon<'s> {
+    scene: &'s Scene,
+    child: Child,
+}
+
+impl<'s> Daemon<'s> {
+    fn start(scene: &'s Scene, args: &[&str]) -> Self {
+        Self::of(scene, scene.call(&["watch", "-D", "."]).args(args))
+    }
+
+    fn of(scene: &'s Scene, call: Call) -> Self {
+        let log = File::create(scene.path("log")).unwrap();
+        Self { scene, child: call.command().stderr(log).spawn().unwrap() }
+    }
+
+    fn log(&self) -> String {
+        String::from_utf8(self.scene.read("log")).unwrap()
+    }
+
+    #[track_caller]
+    fn until_told(&self, text: &str) {
+        until(&format!("it says {text:?}"), || self.log().contains(text));
+    }
+
+    #[track_caller]
+    fn until_stored(&self, names: &[&str]) {
+        until(&format!("{names:?} are stored"), || self.scene.stored() == packed(names));
+        // The name is there before it is durable and remembered.
+        until("they are remembered", || {
+            names.iter().all(|name| self.scene.path(format!("repo/.walkeep/stamps/{name}.json")).exists())
+        });
+    }
+
+    /// The claim comes last: nothing is being written any more.
+    #[track_caller]
+    fn until_claimed(&self) {
+        let claims = self.scene.path("repo/.walkeep/claims");
+        let is_claim = |name: std::ffi::OsString| name.to_string_lossy().ends_with(".json");
+        until("the claim is written", || {
+            fs::read_dir(&claims)
+                .is_ok_and(|claims| claims.flatten().any(|claim| is_claim(claim.file_name())))
+        });
+    }
+
+    fn signal(&self, signal: &str) {
+        tool("kill", &["-s".as_ref(), signal.as_ref(), self.child.id().to_string().as_ref()]);
+    }
+
+    #[track_caller]
+    fn ends(&mut self, code: i32) {
+        assert_eq!(self.child.wait().unwrap().code(), Some(code), "{}", self.log());
+    }
+
+    #[track_caller]
+    fn terminate(mut self) -> String {
+        self.signal("TERM");
+        self.ends(0);
+        self.log()
+    }
+
+    fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "what a failed test wants to know")]
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- it said\n{}---\nstored: {:?}", self.log(), self.scene.stored());
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn packed(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| format!("{name}.zst")).collect()
+}
+
+/// A segment that was written long ago becomes pending now.
+fn offer(scene: &Scene, name: &str) {
+    offer_bytes(scene, name, &segment(name));
+}
+
+fn offer_bytes(scene: &Scene, name: &str, bytes: &[u8]) {
+    let path = scene.write(format!("data/pg_wal/{name}"), bytes);
+    File::open(path).unwrap().set_modified(SystemTime::now() - Duration::from_secs(600)).unwrap();
+    scene.write(format!("data/pg_wal/archive_status/{name}.ready"), "");
+}
+
+fn count(log: &str, text: &str) -> usize {
+    log.matches(text).count()
+}
+
+#[test]
+fn what_is_pending_and_what_becomes_pending_is_stored_and_then_confirmed_without_reading() {
+    let scene = Scene::with_repository("zstd");
+    SEGMENTS[..3].iter().for_each(|name| offer(&scene, name));
+    let before = scene.listing("data");
+    let daemon = Daemon::start(&scene, &["-v"]);
+    daemon.until_stored(&SEGMENTS[..3]);
+    assert_eq!(scene.listing("data"), before, "the marks are the server's");
+    SEGMENTS[3..].iter().for_each(|name| offer(&scene, name));
+    daemon.until_stored(&SEGMENTS);
+    for name in SEGMENTS {
+        let source = scene.shown(&format!("data/pg_wal/{name}"));
+        let watch = ["-P", &source, "-e", "trace=openat"];
+        let path = format!("pg_wal/{name}");
+        scene.call_under_strace(&watch, &["archive", &path]).run().silent_success();
+        assert_eq!(String::from_utf8(scene.read("strace.out")).unwrap(), "", "{name} was opened");
+    }
+    daemon.until_claimed();
+    let log = daemon.terminate();
+    assert_eq!((count(&log, "info: stored '"), count(&log, "warning")), (5, 0), "{log}");
+    assert_eq!(scene.listing("repo/.walkeep/staging"), [""; 0]);
+}
+
+#[test]
+fn a_file_that_was_written_just_now_is_stored_once_it_has_rested() {
+    let scene = Scene::with_repository("zstd");
+    let daemon = Daemon::start(&scene, &[]);
+    daemon.until_told("watching '");
+    scene.offer_segments(&[SEGMENT]);
+    daemon.until_stored(&[SEGMENT]);
+    // Its stamp vouches for it.
+    let watch = ["-P", &scene.shown(&format!("data/pg_wal/{SEGMENT}")), "-e", "trace=openat"];
+    scene.call_under_strace(&watch, &["archive", &format!("pg_wal/{SEGMENT}")]).run().silent_success();
+    assert_eq!(String::from_utf8(scene.read("strace.out")).unwrap(), "");
+    daemon.terminate();
+}
+
+#[test]
+fn a_file_that_fails_is_told_once_and_stops_no_other() {
+    let scene = Scene::with_repository("zstd");
+    let mut other = segment(SEGMENTS[0]);
+    other[MIB / 2 + 100] ^= 0xFF;
+    scene.offer(SEGMENTS[0], &other);
+    scene.archive(SEGMENTS[0]).silent_success();
+    // A conflict, a file that is not what its name says, an orphan, and what no server writes.
+    offer(&scene, SEGMENTS[0]);
+    offer_bytes(&scene, SEGMENTS[1], &segment(SEGMENTS[4]));
+    scene.write(format!("data/pg_wal/archive_status/{}.ready", SEGMENTS[2]), "");
+    scene.write("data/pg_wal/archive_status/foreign.ready", "");
+    offer(&scene, SEGMENTS[3]);
+    let daemon = Daemon::start(&scene, &["--log-format", "json"]);
+    daemon.until_stored(&[SEGMENTS[0], SEGMENTS[3]]);
+    daemon.until_told(SEGMENTS[2]);
+    offer(&scene, SEGMENTS[4]);
+    daemon.until_stored(&[SEGMENTS[0], SEGMENTS[3], SEGMENTS[4]]);
+    // What mends is told, too.
+    offer(&scene, SEGMENTS[1]);
+    daemon.until_told("file_stored");
+    let log = daemon.terminate();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events = |event: &str| {
+        let of = lines.iter().filter(|line| line["event"] == event);
+        of.map(|line| line["name"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(events("conflict"), [SEGMENTS[0]]);
+    let mut failing = events("file_fails");
+    failing.sort();
+    assert_eq!(failing, [SEGMENTS[1], SEGMENTS[2]]);
+    assert_eq!(events("file_stored"), [SEGMENTS[1]]);
+    assert!(lines.iter().all(|line| line["at"].is_string() && line["level"].is_string()), "{log}");
+}
+
+#[test]
+fn one_process_watches_a_data_directory_whatever_path_leads_to_it() {
+    let scene = Scene::with_repository("zstd");
+    symlink(scene.path("data"), scene.path("link")).unwrap();
+    let mut daemon = Daemon::start(&scene, &[]);
+    daemon.until_told("watching '");
+    let link = scene.shown("link");
+    scene.call(&["watch", "-D", &link]).run().refused(1, &["another walkeep watches"]);
+    // The verbs that a server and people call go on.
+    scene.offer_segments(&[SEGMENT]);
+    scene.archive(SEGMENT).silent_success();
+    let before = scene.listing("data");
+    daemon.child.kill().unwrap();
+    daemon.child.wait().unwrap();
+    let next = Daemon::of(&scene, scene.call(&["watch", "-D", &link]));
+    next.until_told("watching '");
+    next.terminate();
+    assert_eq!(scene.listing("data"), before, "nothing is left in the data directory");
+    scene.call(&["watch", "-D", ".", "-D", &link]).run().refused(1, &["another walkeep watches"]);
+}
+
+#[test]
+fn several_data_directories_of_one_cluster_are_watched() {
+    let scene = Scene::with_repository("zstd");
+    scene.data_directory("standby", "15", &control_file_of(SYSTEM));
+    offer(&scene, SEGMENTS[0]);
+    let path = scene.write(format!("standby/pg_wal/{}", SEGMENTS[1]), segment(SEGMENTS[1]));
+    File::open(path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    scene.write(format!("standby/pg_wal/archive_status/{}.ready", SEGMENTS[1]), "");
+    let standby = scene.shown("standby");
+    let daemon = Daemon::of(&scene, scene.call(&["-D", &scene.shown("data"), "watch", "-D", &standby]));
+    daemon.until_stored(&SEGMENTS[..2]);
+    daemon.terminate();
+}
+
+#[test]
+fn a_data_directory_that_is_replaced_by_another_clusters_is_refused_in_one_line_and_watched_on() {
+    let scene = Scene::with_repository("zstd");
+    let data = scene.shown("data");
+    let daemon = Daemon::of(&scene, scene.call(&["watch", "-D", &data]).cwd("/"));
+    daemon.until_told("watching '");
+    fs::rename(scene.path("data"), scene.path("old")).unwrap();
+    daemon.until_told("warning: cannot look at");
+    scene.data_directory("data", "15", &control_file_of(OTHER_SYSTEM));
+    offer_bytes(&scene, SEGMENTS[0], &of_system(segment(SEGMENTS[0]), OTHER_SYSTEM));
+    daemon.until_told(&format!("cause: the repository belongs to system identifier {SYSTEM}"));
+    assert_eq!(scene.stored(), [""; 0]);
+    fs::rename(scene.path("data"), scene.path("other")).unwrap();
+    fs::rename(scene.path("old"), scene.path("data")).unwrap();
+    offer(&scene, SEGMENTS[1]);
+    daemon.until_stored(&[SEGMENTS[1]]);
+    let log = daemon.terminate();
+    assert_eq!(count(&log, "the repository belongs to system identifier"), 1, "{log}");
+    assert!(log.contains("info: stores what is pending in"), "{log}");
+}
+
+#[test]
+fn a_wal_directory_that_is_moved_behind_a_link_is_followed() {
+    let scene = Scene::with_repository("zstd");
+    let daemon = Daemon::start(&scene, &[]);
+    daemon.until_told("watching '");
+    tool("cp", &["-a".as_ref(), scene.path("data/pg_wal").as_ref(), scene.path("elsewhere/").as_ref()]);
+    fs::remove_dir_all(scene.path("data/pg_wal")).unwrap();
+    symlink(scene.path("elsewhere/pg_wal"), scene.path("data/pg_wal")).unwrap();
+    offer(&scene, SEGMENTS[0]);
+    daemon.until_stored(&SEGMENTS[..1]);
+    offer(&scene, SEGMENTS[1]);
+    daemon.until_stored(&SEGMENTS[..2]);
+    daemon.terminate();
+}
+
+#[test]
+fn a_repository_that_is_gone_is_told_once_and_stored_into_when_it_is_back() {
+    let scene = Scene::with_repository("zstd");
+    offer(&scene, SEGMENTS[0]);
+    let daemon = Daemon::start(&scene, &[]);
+    daemon.until_stored(&SEGMENTS[..1]);
+    daemon.until_claimed();
+    // As an unmounted mount point is: there, and empty.
+    fs::rename(scene.path("repo"), scene.path("away")).unwrap();
+    fs::create_dir(scene.path("repo")).unwrap();
+    offer(&scene, SEGMENTS[1]);
+    daemon.until_told("is not a walkeep repository");
+    offer(&scene, SEGMENTS[2]);
+    assert_eq!(scene.listing("repo"), [""; 0], "nothing is stored where no repository is");
+    fs::remove_dir(scene.path("repo")).unwrap();
+    fs::rename(scene.path("away"), scene.path("repo")).unwrap();
+    daemon.until_stored(&SEGMENTS[..3]);
+    let log = daemon.terminate();
+    assert_eq!(count(&log, "warning: cannot store what is pending in"), 1, "{log}");
+    assert_eq!(count(&log, "info: stores what is pending in"), 1, "{log}");
+}
+
+#[test]
+fn a_watch_may_begin_before_anything_else_is_there() {
+    let scene = Scene::new();
+    fs::rename(scene.path("data"), scene.path("later")).unwrap();
+    let data = scene.shown("data");
+    let daemon = Daemon::of(&scene, scene.call(&["watch", "-D", &data]).cwd("/"));
+    daemon.until_told("warning: cannot look at");
+    fs::rename(scene.path("later"), scene.path("data")).unwrap();
+    daemon.until_told("warning: cannot store what is pending in");
+    scene.init("zstd");
+    offer(&scene, SEGMENT);
+    daemon.until_stored(&[SEGMENT]);
+    daemon.terminate();
+}
+
+#[test]
+fn thresholds_are_told_when_they_are_crossed_and_a_reload_changes_them() {
+    let scene = Scene::with_repository("zstd");
+    let config = scene.write("walkeep.toml", "[gate]\nwarning = 3\ncritical = 100\n");
+    SEGMENTS[..4].iter().for_each(|name| offer(&scene, name));
+    let call = scene.call(&["watch", "-D", "."]).env("WALKEEP_CONFIG", &config);
+    let daemon = Daemon::of(&scene, call);
+    daemon.until_told("warning: 4 files of '");
+    scene.write("walkeep.toml", "[gate]\nwarnings = 3\n");
+    daemon.signal("HUP");
+    daemon.until_told("error: cannot reload the configuration: the old one stays\n");
+    daemon.until_told("hint: Is 'gate.warning' meant?");
+    for name in &SEGMENTS[..4] {
+        let status = |suffix| scene.path(format!("data/pg_wal/archive_status/{name}{suffix}"));
+        fs::rename(status(".ready"), status(".done")).unwrap();
+    }
+    daemon.until_told("info: the backlog of '");
+    scene.write("walkeep.toml", "[gate]\nwarning = 0\n");
+    daemon.signal("HUP");
+    daemon.until_told("info: the configuration is reloaded\n");
+    offer(&scene, SEGMENTS[4]);
+    daemon.until_told("warning: 1 files of '");
+    let log = daemon.terminate();
+    assert_eq!(count(&log, "are pending, more than"), 2, "{log}");
+    assert_eq!(count(&log, "info: watching"), 2, "{log}");
+}
+
+#[test]
+fn a_switch_of_timelines_is_told_and_its_history_is_stored_first() {
+    let scene = Scene::with_repository("none");
+    let daemon = Daemon::start(&scene, &["-v"]);
+    daemon.until_told("watching '");
+    offer_bytes(&scene, HISTORY.0, &fixture(HISTORY.1));
+    daemon.until_told("goes on on timeline 2, it was on 1");
+    daemon.until_told(&format!("info: stored '{}'", HISTORY.0));
+    daemon.terminate();
+}
+
+#[test]
+fn an_end_waits_for_the_files_under_way_and_no_longer_than_its_limit() {
+    for (delay, limit, code, stored) in [("1500000", "1m", 0, 1), ("20000000", "1s", 1, 0)] {
+        let scene = Scene::with_repository("zstd");
+        offer(&scene, SEGMENT);
+        let source = scene.shown(&format!("data/pg_wal/{SEGMENT}"));
+        let inject = format!("inject=openat:delay_exit={delay}:when=1");
+        let hang = ["-P", &source, "-e", "trace=openat", "-e", &inject];
+        let call = scene.call_under_strace(&hang, &["watch", "-D", ".", "--timeout", limit, "-j", "1"]);
+        let mut daemon = Daemon::of(&scene, call);
+        let walkeep = || -> Option<String> {
+            let children = format!("/proc/{0}/task/{0}/children", daemon.child.id());
+            Some(fs::read_to_string(children).ok()?.trim().to_owned()).filter(|pid| !pid.is_empty())
+        };
+        until("walkeep runs", || walkeep().is_some());
+        daemon.until_told("watching '");
+        until("it opens the file", || {
+            fs::read_dir(scene.path("repo/.walkeep/staging")).is_ok() && !scene.read("strace.out").is_empty()
+        });
+        tool("kill", &["-s".as_ref(), "TERM".as_ref(), walkeep().unwrap().as_ref()]);
+        daemon.ends(code);
+        assert_eq!(scene.stored().len(), stored);
+        assert_eq!(daemon.log().contains("no end after 1s"), code == 1, "{}", daemon.log());
+    }
+}
+
+#[test]
+fn an_idle_watch_asks_nothing_of_the_system_and_needs_little_memory() {
+    let scene = Scene::with_repository("zstd");
+    SEGMENTS.iter().for_each(|name| offer(&scene, name));
+    let daemon = Daemon::start(&scene, &["-j", "4"]);
+    daemon.until_stored(&SEGMENTS);
+    let trace = scene.path("idle.out");
+    let pid = daemon.child.id().to_string();
+    // The last look, and what its own reading woke, are over.
+    std::thread::sleep(Duration::from_millis(1000));
+    let mut strace = Command::new("timeout");
+    strace.args(["4", "strace", "-f", "-qq", "-c", "-U", "name,calls", "-p", &pid, "-o"]).arg(&trace);
+    let _ = strace.stderr(std::process::Stdio::null()).status().unwrap();
+    let summary = fs::read_to_string(&trace).unwrap();
+    let total = summary.lines().find(|line| line.trim_start().starts_with("total"));
+    let calls = total.map_or(0, |line| line.split_whitespace().last().unwrap().parse::<u64>().unwrap());
+    // One look of the timer may fall into it.
+    assert!(calls < 150, "{calls} system calls in 4 idle seconds:\n{summary}");
+    let resident = daemon.resident_kib();
+    assert!(resident < 16 << 10, "{resident} KiB are resident");
+    daemon.terminate();
+}
+
+#[test]
+fn descriptors_stay_flat_whatever_comes_and_goes() {
+    let scene = Scene::with_repository("zstd");
+    let data = scene.shown("data");
+    let daemon = Daemon::of(&scene, scene.call(&["watch", "-v", "-D", &data]).cwd("/"));
+    let mut numbers = Vec::new();
+    for round in 0..6_u64 {
+        let name = name_of(1, 0xA00 + round);
+        offer_bytes(&scene, &name, &segment_as(1, 0xA00 + round));
+        daemon.until_told(&format!("stored '{name}'"));
+        // The data directory is another one, and the repository was away.
+        tool("cp", &["-a".as_ref(), scene.path("data").as_ref(), scene.path("copy").as_ref()]);
+        fs::remove_dir_all(scene.path("data")).unwrap();
+        fs::rename(scene.path("copy"), scene.path("data")).unwrap();
+        let name = name_of(1, 0xB00 + round);
+        offer_bytes(&scene, &name, &segment_as(1, 0xB00 + round));
+        daemon.until_told(&format!("stored '{name}'"));
+        until("the descriptors of the batch are closed", || daemon.descriptors() <= 20);
+        numbers.push(daemon.descriptors());
+    }
+    assert!(numbers.iter().all(|number| number.abs_diff(numbers[0]) <= 1), "{numbers:?}");
+    daemon.terminate();
+}
+
+#[test]
+fn where_no_events_are_to_be_had_the_timer_goes_on() {
+    let scene = Scene::with_repository("zstd");
+    let refuse = ["-e", "trace=inotify_init1", "-e", "inject=inotify_init1:error=EMFILE"];
+    let daemon = Daemon::of(&scene, scene.call_under_strace(&refuse, &["watch", "-D", "."]));
+    daemon.until_told("warning: no events come of");
+    offer(&scene, SEGMENT);
+    daemon.until_stored(&[SEGMENT]);
+    assert_eq!(count(&daemon.log(), "no events come of"), 1);
+    let children = format!("/proc/{0}/task/{0}/children", daemon.child.id());
+    let walkeep = fs::read_to_string(children).unwrap();
+    tool("kill", &["-s".as_ref(), "TERM".as_ref(), walkeep.trim().as_ref()]);
+    let mut daemon = daemon;
+    daemon.ends(0);
+}
+
+#[test]
+fn the_service_manager_is_told_that_it_is_ready_alive_reloading_and_stopping() {
+    let scene = Scene::with_repository("zstd");
+    let socket = UnixDatagram::bind(scene.path("notify")).unwrap();
+    socket.set_read_timeout(Some(BOUND)).unwrap();
+    let call = scene.call(&["watch", "-D", "."]).env("NOTIFY_SOCKET", scene.path("notify"));
+    let daemon = Daemon::of(&scene, call.env("WATCHDOG_USEC", "400000"));
+    let next = || {
+        let mut bytes = [0; 4096];
+        let length = socket.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+    let until_told = |text: &str| while !next().contains(text) {};
+    assert!(next().starts_with("READY=1"));
+    until_told("STATUS=watching '");
+    until_told("WATCHDOG=1");
+    until_told("WATCHDOG=1");
+    daemon.signal("HUP");
+    until_told("RELOADING=1\nMONOTONIC_USEC=");
+    until_told("READY=1");
+    offer(&scene, SEGMENT);
+    until_told("1 files stored");
+    daemon.signal("TERM");
+    until_told("STOPPING=1");
+    daemon.terminate();
+}
+
+#[test]
+fn what_cannot_be_watched_is_refused_at_once() {
+    let scene = Scene::with_repository("zstd");
+    scene.call(&["watch", "-D", "."]).without("WALKEEP_REPO").run().refused(2, &["no repository is named"]);
+    let nowhere = scene.call(&["watch"]).cwd(scene.path("elsewhere"));
+    nowhere.run().refused(2, &["no data directory is named"]);
+    let config = scene.write("walkeep.toml", "[gate]\nwarning = 5\ncritical = 5\n");
+    let call = scene.call(&["watch", "-D", "."]).env("WALKEEP_CONFIG", config);
+    call.run().refused(2, &["the critical threshold 5 is not above the warning threshold 5"]);
+    scene.call(&["watch", "-D", ".", "surplus"]).run().refused(2, &["surplus"]);
+    scene.give_away("data");
+    scene.call(&["watch", "-D", "."]).run().refused(1, &["this is the superuser"]);
+}
