@@ -10,7 +10,6 @@ use super::deadline::within;
 use crate::commands::{RestoreRequest, prefetch};
 
 /// Starts the program that fetches ahead; nobody waits for it, and it says nothing.
-#[expect(clippy::zombie_processes, reason = "this process ends before that one")]
 pub(super) fn start() -> io::Result<()> {
     let mut again = Command::new(env::current_exe()?);
     let typed: Vec<_> = env::args_os().skip(1).collect();

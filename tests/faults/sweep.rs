@@ -126,6 +126,63 @@ fn restore_delivers_the_whole_file_or_stops_the_server_whatever_fails() {
     );
 }
 
+/// A restore of the second segment, which was laid ready when the first one was delivered.
+fn restore_of_what_lies_ready(place: &Workplace) -> Command {
+    place.must(&mut place.lay_ready(FIRST));
+    assert_eq!(place.spooled().len(), 1, "it lies ready");
+    place.restore_ahead(SECOND)
+}
+
+/// Whatever happened: nothing but the whole file was delivered, nothing was taken for absent, and the next call delivers.
+fn prefetch_keeps_the_promises_of_restore(place: &Workplace, injection: &Injection, ended: &Ended) {
+    let context = format!("{injection:?}, {ended:?}");
+    let destination = place.path("data/pg_wal/RECOVERYXLOG");
+    let whole = fs::read(place.source(SECOND)).unwrap();
+    let delivered = fs::read(&destination).ok();
+    assert!(delivered.as_ref().is_none_or(|bytes| *bytes == whole), "a wrong file: {context}");
+    match ended.code {
+        Some(0) => assert!(delivered.is_some(), "{context}"),
+        None | Some(255) => {}
+        // "Not there" would end the recovery early.
+        other => panic!("{other:?}: {context}"),
+    }
+    let _ = fs::remove_file(&destination);
+    place.must(&mut place.restore_ahead(SECOND));
+    assert!(fs::read(&destination).unwrap() == whole, "{context}");
+    place.must(&mut place.lay_ready(FIRST));
+    assert!(place.spooled().len() <= 1, "{context}");
+    place.must(&mut place.restore_ahead(SECOND));
+    assert!(fs::read(&destination).unwrap() == whole, "{context}");
+    place.stored();
+}
+
+#[test]
+fn what_lies_ready_is_delivered_whole_or_fetched_whatever_fails() {
+    let shape = Shape { second_is_there: true, ..ZSTD };
+    sweep(shape, restore_of_what_lies_ready, prefetch_keeps_the_promises_of_restore);
+}
+
+#[test]
+fn a_prefetch_that_fails_or_is_killed_anywhere_never_leads_to_a_short_file() {
+    let shape = Shape { second_is_there: true, ..ZSTD };
+    sweep(
+        shape,
+        |place| place.lay_ready(FIRST),
+        |place, injection, ended| {
+            let context = format!("{injection:?}, {ended:?}");
+            assert!(matches!(ended.code, None | Some(0 | 1)), "{context}");
+            assert!(ended.stderr.is_empty(), "it is silent: {context}");
+            let whole = fs::read(place.source(SECOND)).unwrap();
+            for path in place.spooled() {
+                assert!(fs::read(path).unwrap() == whole, "under its name a file is whole: {context}");
+            }
+            let restored = run(&mut place.restore_ahead(SECOND));
+            prefetch_keeps_the_promises_of_restore(place, injection, &restored);
+            assert_eq!(restored.code, Some(0), "{context}");
+        },
+    );
+}
+
 #[test]
 fn set_aside_never_loses_a_file_whatever_fails() {
     let command =

@@ -141,6 +141,29 @@ impl Workplace {
         command
     }
 
+    /// The same with one segment that is fetched ahead.
+    pub fn restore_ahead(&self, name: &str) -> Command {
+        let mut command = self.restore(name);
+        command.args(["--prefetch", "1"]);
+        command
+    }
+
+    /// What such a call starts, run by itself.
+    pub fn lay_ready(&self, name: &str) -> Command {
+        let mut command = self.restore_ahead(name);
+        command.arg("--lay-ready");
+        command
+    }
+
+    /// The files that lie ready.
+    pub fn spooled(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path("data.walkeep-spool")).into_iter().flatten();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths
+            .filter(|path| path.to_str().unwrap().rsplit('/').next().unwrap().matches('.').count() == 2)
+            .collect()
+    }
+
     pub fn must(&self, command: &mut Command) -> Ended {
         let ended = run(command);
         assert_eq!(ended.code, Some(0), "{command:?}: {}", ended.stderr);

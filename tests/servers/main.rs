@@ -40,6 +40,7 @@ mod failback;
 mod incidents;
 mod kept_backups;
 mod killed_archive_calls;
+mod prefetch;
 mod prune;
 mod repmgr;
 mod rewind;

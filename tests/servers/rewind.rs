@@ -15,7 +15,8 @@ fn a_rewind_gets_the_wal_that_its_target_no_longer_has_from_the_repository() {
     let mut old = Node::initdb_with_segments(&scratch, "old", POSTGRESQL_15, 1);
     let repository = Repository::init(&scratch, "repo", &old.data);
     old.archive_to(&repository);
-    old.set("restore_command", &repository.restore_command());
+    // Nothing is fetched ahead of a rewind, though it calls the servers' command.
+    old.set("restore_command", &repository.restore_command_ahead(8));
     old.start();
     load::prepare(&old);
     let backup = old.back_up("backup");
@@ -51,6 +52,7 @@ fn a_rewind_gets_the_wal_that_its_target_no_longer_has_from_the_repository() {
     let with_the_archive = rewind(&scratch, &old, &new, &["--restore-target-wal"]);
     let said = String::from_utf8_lossy(&with_the_archive.stderr);
     assert!(with_the_archive.status.success(), "pg_rewind failed: {said}");
+    assert!(!scratch.path("old.walkeep-spool").exists());
 
     // The rewound node is consistent where the new one was during the rewind; the archive must lead there.
     let lsn = new.sql("SELECT pg_current_wal_insert_lsn()");

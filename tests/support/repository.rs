@@ -59,6 +59,11 @@ impl<'a> Repository<'a> {
         )
     }
 
+    /// The same, with so many segments fetched ahead of the server, and told what becomes of each.
+    pub fn restore_command_ahead(&self, segments: u32) -> String {
+        format!("{} --prefetch {segments} -v", self.restore_command())
+    }
+
     /// Where the file with that WAL name lies, in whatever form.
     pub fn stored(&self, name: &str) -> Option<PathBuf> {
         [format!("{name}.zst"), name.to_owned()]

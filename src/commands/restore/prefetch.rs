@@ -95,9 +95,10 @@ impl Run<'_> {
         let mut laid = 0;
         let mut last = delivered;
         while let Ok(ready) = self.scene.spool.ready() {
-            let wanted = self.scene.prefetch.segments.saturating_sub(ready.len());
+            let wanted = self.scene.prefetch.segments.saturating_sub(ready.len()).min(self.room());
             let is_missing = |name: &SegmentName| ready.iter().all(|ready| ready.name != *name);
-            let batch: Vec<_> = behind(last, self.size).filter(is_missing).take(wanted).collect();
+            let batch = behind(last, self.size).filter(is_missing).take(wanted);
+            let batch: Vec<_> = batch.take_while(|name| self.is_stored(*name)).collect();
             let Some(end) = batch.last().filter(|_| is_needed()) else { break };
             last = *end;
             let mut goes_on = true;
@@ -106,8 +107,8 @@ impl Run<'_> {
                 &batch,
                 |name| self.lay_ready(*name),
                 |_, is_laid| {
-                    laid += u64::from(is_laid);
-                    goes_on = goes_on && is_laid && is_needed();
+                    laid += u64::from(is_laid.is_some());
+                    goes_on = goes_on && is_laid.is_some() && is_needed();
                     goes_on
                 },
             );
@@ -118,12 +119,13 @@ impl Run<'_> {
         laid
     }
 
-    /// Lays one segment ready; `false` where it is not stored, cannot be proven, or has no room.
-    fn lay_ready(&self, name: SegmentName) -> bool {
-        self.has_room() && self.fetched(name).is_some()
+    fn is_stored(&self, name: SegmentName) -> bool {
+        let found = self.bond.repository.find(WalFileName::Segment(name));
+        found.is_ok_and(|found| !found.is_empty())
     }
 
-    fn fetched(&self, name: SegmentName) -> Option<()> {
+    /// Lays one segment ready; `None` where it is not stored, or cannot be proven or written.
+    fn lay_ready(&self, name: SegmentName) -> Option<()> {
         let (spool, repository, file) = (&self.scene.spool, self.bond.repository, WalFileName::Segment(name));
         let stored = repository.fingerprint(file).ok()??;
         let mut staged = spool.stage(name).ok()?;
@@ -135,11 +137,11 @@ impl Run<'_> {
         spool.lay_ready(name, (&staged, fetched), (self.bond, stored)).ok()
     }
 
-    /// Whether the disk has room for all that may be laid ready and for as much again, which is the server's: it may well
-    /// be the disk that its WAL directory is on.
-    fn has_room(&self) -> bool {
-        let most = (self.scene.prefetch.segments as u64).saturating_mul(self.size.bytes());
-        self.scene.spool.free_bytes().is_ok_and(|free| free / 2 >= most)
+    /// How many segments the disk has room for, with as much free beside them as all that may be laid ready: that is the
+    /// server's, for it may well be the disk that its WAL directory is on.
+    fn room(&self) -> usize {
+        let segments = self.scene.spool.free_bytes().unwrap_or_default() / self.size.bytes();
+        usize::try_from(segments).unwrap_or(usize::MAX).saturating_sub(self.scene.prefetch.segments)
     }
 }
 

@@ -328,11 +328,12 @@ mod tests {
     fn waited_for(written: impl Fn(u64) -> u64) -> u64 {
         let clock = Hands(Cell::default());
         let size = SegmentSize::new(16 << 20);
+        let ms = |elapsed: Duration| u64::try_from(elapsed.as_millis()).unwrap();
         let expected = Expected { system_identifier: None, segment_size: size, header_check: true };
         let mut patience = Patience::new(expected, &clock);
         (0..1 << 20)
             .find(|_| {
-                let lasts = patience.lasts(written(clock.elapsed().as_millis() as u64));
+                let lasts = patience.lasts(written(ms(clock.elapsed())));
                 clock.sleep(Patience::PAUSE);
                 !lasts
             })
