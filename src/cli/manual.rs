@@ -2,6 +2,8 @@
 //! `completions/`, so that packages need no build step. What a definition cannot tell - examples for each server,
 //! files, environment - stands in `man/sections/`, one file a verb, and one for all.
 
+#![allow(clippy::disallowed_methods, reason = "the test writes the pages where it is told to")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
