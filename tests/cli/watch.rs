@@ -334,7 +334,9 @@ fn thresholds_are_told_when_they_are_crossed_and_a_reload_changes_them() {
 fn a_switch_of_timelines_is_told_and_its_history_is_stored_first() {
     let scene = Scene::with_repository("none");
     let daemon = Daemon::start(&scene, &["-v"]);
-    daemon.until_told("watching '");
+    // What it finds at its first look is no switch.
+    offer(&scene, SEGMENT);
+    daemon.until_told(&format!("info: stored '{SEGMENT}'"));
     offer_bytes(&scene, HISTORY.0, &fixture(HISTORY.1));
     daemon.until_told("goes on on timeline 2, it was on 1");
     daemon.until_told(&format!("info: stored '{}'", HISTORY.0));
