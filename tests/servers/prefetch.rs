@@ -36,7 +36,7 @@ fn archive<'a>(scratch: &'a Scratch, product: Product) -> (Node<'a>, Repository<
 }
 
 fn write_some_segments(scratch: &Scratch, node: &Node<'_>, client: u32) {
-    for round in 0..6 {
+    for round in 0..4 {
         load::some_load(scratch, node, client * 10 + round, 40);
         node.sql("SELECT pg_switch_wal()");
     }
