@@ -1,7 +1,9 @@
 /* What nobody can do with less: bare pack FILE... packs and hashes files and writes nothing; bare store DIR FILE...
  * also writes them durably; bare list DIR... reads directories and counts their names.
  * bare drive DATADIR COMMAND works on a queue as a server's archiver does: the oldest 64 pending files at a time, the
- * command (with the file's path for %) in a shell, the mark renamed durably.   gcc -O2 bare.c -lzstd -lcrypto */
+ * command (with the file's path for %) in a shell, the mark renamed durably.
+ * bare recover DATADIR MS COMMAND NAME... asks for segments as a recovery does: the command (%f, %p) in a shell, the file
+ * renamed to its name - without the server's fsync, which hides what is measured - and MS of replay. bare unpack FILE TO is zstd -d.   gcc -O2 bare.c -lzstd -lcrypto */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
@@ -110,8 +112,45 @@ static int drive(const char *data, const char *command) {
     }
 }
 
+static int unpack(const char *path, const char *to) {
+    static char in[128 << 10], out[256 << 10];
+    ZSTD_DCtx *zstd = ZSTD_createDCtx();
+    int from_file = open(path, O_RDONLY), to_file = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    MUST(from_file >= 0 && to_file >= 0);
+    for (ssize_t got; (got = read(from_file, in, sizeof in));) {
+        MUST(got > 0);
+        for (ZSTD_inBuffer from = {in, got, 0}; from.pos < from.size;) {
+            ZSTD_outBuffer into = {out, sizeof out, 0};
+            MUST(!ZSTD_isError(ZSTD_decompressStream(zstd, &into, &from)));
+            MUST(write(to_file, out, into.pos) == (ssize_t)into.pos);
+        }
+    }
+    return 0;
+}
+
+static int recover(const char *data, const char *ms, const char *command, char **names) {
+    static char line[8192], path[512];
+    MUST(chdir(data) == 0);
+    for (; *names; names++) {
+        size_t at = 0;
+        for (const char *c = command; *c; c++) {
+            const char *word = c[0] == '%' && c[1] == 'f' ? *names : c[0] == '%' && c[1] == 'p' ? "pg_wal/RECOVERYXLOG" : NULL;
+            if (word) { at += snprintf(line + at, sizeof line - at, "%s", word); c++; } else line[at++] = *c;
+            MUST(at < sizeof line - 1);
+        }
+        line[at] = 0;
+        MUST(system(line) == 0);
+        snprintf(path, sizeof path, "pg_wal/%s", *names);
+        MUST(rename("pg_wal/RECOVERYXLOG", path) == 0);
+        usleep(atoi(ms) * 1000);
+    }
+    return 0;
+}
+
 int main(int count, char **args) {
     MUST(count > 2);
+    if (!strcmp(args[1], "recover")) return recover(args[2], args[3], args[4], args + 5);
+    if (!strcmp(args[1], "unpack")) return unpack(args[2], args[3]);
     if (!strcmp(args[1], "drive")) return drive(args[2], args[3]);
     const char *dir = strcmp(args[1], "store") ? NULL : args[2];
     int packs = dir || !strcmp(args[1], "pack");

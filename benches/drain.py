@@ -260,20 +260,21 @@ def gate():
 
 DATA, REPOSITORY, STORED = WORK + "/drain-data", WORK + "/drained", WORK + "/driven/archive/bench/15-1"
 paths = []
-for part in PARTS:
-    if part == "drain":
-        drained()
-    elif part == "driven":
-        for folder in BOTH:
-            driven(60, folder, max(RUNS // 2, 3))
-    elif part == "driven-long":
-        for folder in BOTH:
-            driven(600, folder, 3)
-    elif part == "confirm":
-        confirm()
-    elif part == "tiny":
-        long_tiny_queue()
-    else:
-        gate()
-for folder in (DATA, REPOSITORY, WORK + "/driven", WORK + "/driven-out"):
-    shutil.rmtree(folder, ignore_errors=True)
+if __name__ == "__main__":
+    for part in PARTS:
+        if part == "drain":
+            drained()
+        elif part == "driven":
+            for folder in BOTH:
+                driven(60, folder, max(RUNS // 2, 3))
+        elif part == "driven-long":
+            for folder in BOTH:
+                driven(600, folder, 3)
+        elif part == "confirm":
+            confirm()
+        elif part == "tiny":
+            long_tiny_queue()
+        else:
+            gate()
+    for folder in (DATA, REPOSITORY, WORK + "/driven", WORK + "/driven-out"):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -434,3 +434,23 @@ fn whoever_fetches_is_alone_and_takes_no_terminal_group_or_pipe_along() {
     settle(&scene);
     assert_eq!(ready_names(&scene), SEGMENTS[1..3]);
 }
+
+#[test]
+fn when_the_data_directory_goes_or_the_recovery_ends_it_is_over_and_nothing_is_left() {
+    let ends: [fn(&Scene); 3] = [
+        |scene| fs::rename(scene.path("data"), scene.path("gone")).unwrap(),
+        |scene| scene.remove("data/recovery.signal"),
+        |scene| scene.write("data/standby.signal", "").exists().then_some(()).unwrap(),
+    ];
+    for end in ends {
+        let scene = Scene::with_repository("zstd");
+        scene.store_segments(&SEGMENTS);
+        scene.write("data/recovery.signal", "");
+        let slow = ["-e", "trace=linkat", "-e", "inject=linkat:delay_exit=1000000"];
+        let running = scene.call_under_strace(&slow, &args(SEGMENT, "4")).arg("--lay-ready").spawn();
+        wait_until("one lies ready", || !ready(&scene).is_empty());
+        end(&scene);
+        running.end().silent(0);
+        assert_eq!(scene.listing(SPOOL), ["lock", "staging/"]);
+    }
+}
