@@ -10,6 +10,8 @@ pub mod fsx;
 
 pub mod wake;
 
+pub mod serve;
+
 // L1: a data directory, read-only; bytes under keys.
 pub mod cluster;
 

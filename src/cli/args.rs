@@ -9,6 +9,7 @@ use super::units::{Compression, Duration, Files, Jobs, Lost, Moment, Position, R
 use crate::output::LogFormat as Format;
 use crate::repository::HoldName;
 use crate::retention::OldestKept;
+use crate::serve::Address;
 
 /// Keeps the write-ahead log of KingbaseES, PostgreSQL and openGauss.
 ///
@@ -535,6 +536,10 @@ pub(super) struct WatchArgs {
     /// Stores nothing when less than this would stay free in the repository [default: 0, off]
     #[arg(long, value_name = "SIZE")]
     pub min_free: Option<Size>,
+    /// Serves /healthz, /status (as JSON) and /metrics (for Prometheus) over HTTP; PORT alone is one of this host only.
+    /// Nobody is asked who he is: any other address than 127.0.0.1 shows all of it to whoever reaches it
+    #[arg(long, value_name = "[ADDRESS:]PORT")]
+    pub listen: Option<Address>,
     /// How long a file may take: after that an end that was asked for is not waited for any longer, and the service
     /// manager's watchdog is not answered [default: 5m]
     #[arg(long, value_name = "DURATION")]

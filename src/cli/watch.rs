@@ -1,3 +1,5 @@
+mod board;
+
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -19,7 +21,9 @@ use crate::commands::{
 };
 use crate::health::Policy;
 use crate::output::{Failure, LogLine, show_time};
+use crate::serve::{Address, Server};
 use crate::storage::DirectoryStore;
+use board::Board;
 
 /// Nothing is watched any more, and nobody told it to end.
 const FAILED: u8 = 1;
@@ -32,13 +36,28 @@ pub(super) fn run(args: &WatchArgs, common: &Common, settings: Settings, err: St
             return FAILED;
         }
     };
-    let mut settings = settings;
+    let mut settings = Arc::new(settings);
+    let board = Arc::new(Board::default());
+    if let Some(address) = args.listen
+        && let Err(error) = listen(address, &board, err)
+    {
+        err.error(&Failure::new(format!("cannot listen on '{address}'"), &error, None));
+        return FAILED;
+    }
     loop {
-        match watch_with(args, common, &settings, &signals) {
+        match watch_with(args, common, &settings, (&signals, &board)) {
             Ended::With(code) => return code,
-            Ended::ToReload(new) => settings = *new,
+            Ended::ToReload(new) => settings = Arc::from(new),
         }
     }
+}
+
+/// Answers over HTTP from now on, also while the configuration is reloaded.
+fn listen(address: Address, board: &Arc<Board>, err: Stderr) -> io::Result<()> {
+    let server = Server::listen(address)?;
+    err.line(&LogLine::info("listening", format!("listening on http://{}", server.address()?)));
+    let board = Arc::clone(board);
+    server.go_on(move |path| board.page(path))
 }
 
 /// Why a watch with some settings ended.
@@ -80,7 +99,12 @@ impl Meant {
     }
 }
 
-fn watch_with(args: &WatchArgs, common: &Common, settings: &Settings, signals: &Signals) -> Ended {
+fn watch_with(
+    args: &WatchArgs,
+    common: &Common,
+    settings: &Arc<Settings>,
+    (signals, board): (&Signals, &Board),
+) -> Ended {
     let err = Stderr::new(settings.log_format, settings.quiet, settings.verbose);
     let failed = |error: &dyn std::error::Error, hint, code| {
         err.error(&Failure::new("cannot watch".to_owned(), error, hint));
@@ -91,9 +115,12 @@ fn watch_with(args: &WatchArgs, common: &Common, settings: &Settings, signals: &
         Err(Unusable::Settings(error)) => return failed(&error, error.hint(), super::USAGE),
         Err(error) => return failed(&error, None, super::USAGE),
     };
-    let loggers: Vec<Logger> =
-        meant.data_directories.iter().map(|directory| Logger::new(directory.clone(), err)).collect();
+    let loggers: Vec<Logger<'_>> =
+        meant.data_directories.iter().map(|directory| Logger::new(directory.clone(), err, board)).collect();
+    board.show(settings, &meant.data_directories);
     let origin = || origin(settings);
+    let clock = SystemClock::start();
+    let stopwatch = || clock.elapsed();
     let begun: Result<Vec<Watch<'_>>, WatchError> = loggers
         .iter()
         .map(|logger| {
@@ -110,6 +137,7 @@ fn watch_with(args: &WatchArgs, common: &Common, settings: &Settings, signals: &
                 ahead: settings.archive_ahead,
                 slot_grace: settings.slot_grace,
                 thresholds: meant.thresholds,
+                stopwatch: &stopwatch,
                 origin: &origin,
                 show_time: &show_time,
             };
@@ -138,7 +166,7 @@ fn watch_with(args: &WatchArgs, common: &Common, settings: &Settings, signals: &
                 }
             }
         }
-        Supervisor { common, err, signals, loggers: &loggers, stop: &stop, limit }.go_on(watches)
+        Supervisor { common, err, signals, board, loggers: &loggers, stop: &stop, limit }.go_on(watches)
     })
 }
 
@@ -147,7 +175,8 @@ struct Supervisor<'a> {
     common: &'a Common,
     err: Stderr,
     signals: &'a Signals,
-    loggers: &'a [Logger],
+    board: &'a Board,
+    loggers: &'a [Logger<'a>],
     stop: &'a Stop,
     /// How long a file may take.
     limit: Duration,
@@ -238,6 +267,7 @@ impl Supervisor<'_> {
             self.err.error(&self.hanging());
         }
         *hangs = hung;
+        self.board.set_hangs(hung);
     }
 
     fn tell_status(&self, told: &mut String) {
@@ -276,7 +306,8 @@ impl Supervisor<'_> {
     }
 
     fn status(&self) -> String {
-        let stored: u64 = self.loggers.iter().map(|logger| logger.stored.load(Ordering::Relaxed)).sum();
+        let stored: u64 =
+            self.loggers.iter().map(|logger| self.board.totals(&logger.data_directory).files).sum();
         format!("{}; {stored} files stored since the start", self.watching())
     }
 
@@ -298,18 +329,18 @@ fn notify(states: &[NotifyState<'_>]) {
 }
 
 /// Writes what a watch has to tell, and knows when it told something last.
-struct Logger {
+struct Logger<'a> {
     data_directory: PathBuf,
     err: Stderr,
+    board: &'a Board,
     clock: SystemClock,
     last_ms: AtomicU64,
-    stored: AtomicU64,
 }
 
-impl Logger {
-    fn new(data_directory: PathBuf, err: Stderr) -> Self {
-        let (last_ms, stored) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { data_directory, err, clock: SystemClock::start(), last_ms, stored }
+impl<'a> Logger<'a> {
+    fn new(data_directory: PathBuf, err: Stderr, board: &'a Board) -> Self {
+        let (clock, last_ms) = (SystemClock::start(), AtomicU64::new(0));
+        Self { data_directory, err, board, clock, last_ms }
     }
 
     fn elapsed_ms(&self) -> u64 {
@@ -322,15 +353,13 @@ impl Logger {
     }
 }
 
-impl Observer for Logger {
+impl Observer for Logger<'_> {
     fn progress(&self, _: Progress) {
         self.last_ms.store(self.elapsed_ms(), Ordering::Relaxed);
     }
 
     fn note(&self, note: &Note<'_>) {
-        if matches!(note, Note::Stored { .. }) {
-            self.stored.fetch_add(1, Ordering::Relaxed);
-        }
+        self.board.count(&self.data_directory, note);
         self.err.line(&LogLine::of(note, &self.data_directory));
     }
 }

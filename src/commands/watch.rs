@@ -5,6 +5,7 @@
 mod alarms;
 mod note;
 mod queue;
+mod totals;
 mod troubles;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ use queue::{Choice, Pending, Taking};
 use troubles::{Subject, Troubles};
 
 pub use note::{Note, Part};
+pub use totals::Totals;
 
 /// What is watched, and where its files go.
 pub struct WatchRequest<'a> {
@@ -50,6 +52,8 @@ pub struct WatchRequest<'a> {
     pub slot_grace: Duration,
     /// From which state of the queue on something is told.
     pub thresholds: Thresholds,
+    /// Tells how long a file takes.
+    pub stopwatch: &'a (dyn Fn() -> Duration + Sync),
     /// Who stores, and when.
     pub origin: &'a (dyn Fn() -> Origin + Sync),
     /// How times are written in messages.
@@ -327,8 +331,9 @@ impl<'a> Watch<'a> {
             origin: &origin,
             show_time: self.request.show_time,
         };
+        let stopwatch = self.request.stopwatch;
         let mut account = Account { watch: self, stop, clock, ended: false, fresh: false };
-        Batch { terms, cluster, control, repository: &repository }.store(&files, &mut account);
+        Batch { terms, cluster, control, repository: &repository, stopwatch }.store(&files, &mut account);
         let (ended, fresh) = (account.ended, account.fresh);
         if ended {
             return Taking::Rests;
@@ -455,7 +460,7 @@ impl super::archive::Account for Account<'_, '_> {
                 self.fresh = true;
                 return;
             }
-            Fate::Stored { bytes } => self.watch.observer.note(&Note::Stored { name, bytes }),
+            Fate::Stored { bytes, took } => self.watch.observer.note(&Note::Stored { name, bytes, took }),
             Fate::Known => {}
         }
         self.watch.pending.is_stored(name);

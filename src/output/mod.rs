@@ -10,6 +10,7 @@ mod gate;
 mod hold;
 mod init;
 mod inspect;
+mod metrics;
 mod progress;
 mod prune;
 mod retention;
@@ -37,6 +38,7 @@ pub use hold::{
 };
 pub use init::{init_json, init_text};
 pub use inspect::{inspect_json, inspect_text};
+pub use metrics::{Watched, metrics};
 pub use progress::ProgressDisplay;
 pub use prune::{prune_json, prune_text};
 pub use set_aside::{set_aside_json, set_aside_text};

@@ -85,9 +85,9 @@ impl LogLine {
 
 fn told(note: &Note<'_>, dir: &str) -> LogLine {
     match note {
-        Note::Stored { name, bytes } => {
+        Note::Stored { name, bytes, took } => {
             let line = LogLine::new(Level::Detail, "stored", format!("stored '{name}'"));
-            line.with("name", name.to_string()).with("bytes", *bytes)
+            line.with("name", name.to_string()).with("bytes", *bytes).with("took_s", took.as_secs_f64())
         }
         Note::FileFails { name, error, hint, is_conflict } => {
             let event = if *is_conflict { "conflict" } else { "file_fails" };
@@ -161,7 +161,7 @@ mod tests {
         let timeline = |number| crate::wal::Timeline::new(number).unwrap();
         let parts = [Part::DataDirectory, Part::Repository, Part::Claim, Part::Instance, Part::Events];
         let mut notes = vec![
-            Note::Stored { name, bytes: 1 },
+            Note::Stored { name, bytes: 1, took: Duration::from_millis(3) },
             Note::FileFails { name, error, hint: None, is_conflict: true },
             Note::FileFails { name, error, hint: Some("Do it.".to_owned()), is_conflict: false },
             Note::FileStored { name },

@@ -26,6 +26,7 @@ mod prune;
 mod race;
 mod restore;
 mod set_aside;
+mod serve;
 mod settings;
 mod stamps;
 mod status;

@@ -13,7 +13,7 @@ use crate::support::*;
 const BOUND: Duration = Duration::from_secs(60);
 
 #[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < BOUND, "waited in vain until {what}");
@@ -22,32 +22,32 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// A running watch, killed with the test.
-struct Daemon<'s> {
+pub struct Daemon<'s> {
     scene: &'s Scene,
     child: Child,
 }
 
 impl<'s> Daemon<'s> {
-    fn start(scene: &'s Scene, args: &[&str]) -> Self {
+    pub fn start(scene: &'s Scene, args: &[&str]) -> Self {
         Self::of(scene, scene.call(&["watch", "-D", "."]).args(args))
     }
 
-    fn of(scene: &'s Scene, call: Call) -> Self {
+    pub fn of(scene: &'s Scene, call: Call) -> Self {
         let log = File::create(scene.path("log")).unwrap();
         Self { scene, child: call.command().stderr(log).spawn().unwrap() }
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         String::from_utf8(self.scene.read("log")).unwrap()
     }
 
     #[track_caller]
-    fn until_told(&self, text: &str) {
+    pub fn until_told(&self, text: &str) {
         until(&format!("it says {text:?}"), || self.log().contains(text));
     }
 
     #[track_caller]
-    fn until_stored(&self, names: &[&str]) {
+    pub fn until_stored(&self, names: &[&str]) {
         until(&format!("{names:?} are stored"), || self.scene.stored() == packed(names));
         // The name is there before it is durable and remembered.
         until("they are remembered", || {
@@ -57,7 +57,7 @@ impl<'s> Daemon<'s> {
 
     /// The claim comes last: nothing is being written any more.
     #[track_caller]
-    fn until_claimed(&self) {
+    pub fn until_claimed(&self) {
         let claims = self.scene.path("repo/.walkeep/claims");
         let is_claim = |name: std::ffi::OsString| name.to_string_lossy().ends_with(".json");
         until("the claim is written", || {
@@ -66,7 +66,7 @@ impl<'s> Daemon<'s> {
         });
     }
 
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         tool("kill", &["-s".as_ref(), signal.as_ref(), self.child.id().to_string().as_ref()]);
     }
 
@@ -76,10 +76,14 @@ impl<'s> Daemon<'s> {
     }
 
     #[track_caller]
-    fn terminate(mut self) -> String {
+    pub fn terminate(mut self) -> String {
         self.signal("TERM");
         self.ends(0);
         self.log()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     fn descriptors(&self) -> usize {
@@ -109,7 +113,7 @@ fn packed(names: &[&str]) -> Vec<String> {
 }
 
 /// A segment that was written long ago becomes pending now.
-fn offer(scene: &Scene, name: &str) {
+pub fn offer(scene: &Scene, name: &str) {
     offer_bytes(scene, name, &segment(name));
 }
 

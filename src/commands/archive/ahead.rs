@@ -59,7 +59,8 @@ impl Ahead<'_> {
         let waiting = self.cluster.pending_behind(self.name, self.control.segment_size, how.files)?;
         let terms = Terms { jobs: pool::at_once(how.jobs), ..self.terms };
         let Self { cluster, control, repository, .. } = self;
-        Batch { terms, cluster, control, repository }.store(&waiting, &mut told);
+        Batch { terms, cluster, control, repository, stopwatch: &|| Duration::ZERO }
+            .store(&waiting, &mut told);
         Ok(told.report)
     }
 }
@@ -98,6 +99,8 @@ pub(in crate::commands) struct Batch<'a> {
     pub cluster: &'a Cluster,
     pub control: &'a ControlFile,
     pub repository: &'a Repository<'a>,
+    /// Tells how long a file takes.
+    pub stopwatch: &'a (dyn Fn() -> Duration + Sync),
 }
 
 /// What became of a file.
@@ -107,8 +110,8 @@ pub(in crate::commands) enum Fate {
     Known,
     /// It was written just now, and is left for later.
     TooNew,
-    /// It is durable and remembered: stored now, or found stored by its contents.
-    Stored { bytes: u64 },
+    /// It is durable and remembered: stored now, or found stored by its contents, in so long a time.
+    Stored { bytes: u64, took: Duration },
 }
 
 /// Who keeps account of a batch.
@@ -129,7 +132,9 @@ impl Batch<'_> {
     pub(in crate::commands) fn store(&self, names: &[WalFileName], account: &mut dyn Account) {
         let place = |name: &WalFileName| {
             let path = self.cluster.wal_directory().join(name.to_string());
-            self.terms.place(&path, *name, self.control, self.repository)
+            let began = (self.stopwatch)();
+            let attempt = self.terms.place(&path, *name, self.control, self.repository);
+            (attempt, (self.stopwatch)().saturating_sub(began))
         };
         // As everywhere, the histories are durable before a segment is begun.
         let histories = names.partition_point(|name| name.kind() == WalFileKind::TimelineHistory);
@@ -138,8 +143,8 @@ impl Batch<'_> {
             let mut goes_on = account.goes_on();
             let mut work = Work { batch: self, account: &mut *account, placed: Vec::new() };
             if goes_on {
-                pool::run(self.terms.jobs, phase, place, |at, attempt| {
-                    let fared = phase.get(at).is_some_and(|name| work.take(*name, attempt));
+                pool::run(self.terms.jobs, phase, place, |at, (attempt, took)| {
+                    let fared = phase.get(at).is_some_and(|name| work.take(*name, attempt, took));
                     goes_on = goes_on && fared && work.account.goes_on();
                     goes_on
                 });
@@ -155,14 +160,16 @@ impl Batch<'_> {
 struct Work<'a> {
     batch: &'a Batch<'a>,
     account: &'a mut dyn Account,
-    placed: Vec<(WalFileName, Placed, u64)>,
+    placed: Vec<(WalFileName, Placed, Fate)>,
 }
 
 impl Work<'_> {
     /// Takes what came of one file; `false` where no other will fare better.
-    fn take(&mut self, name: WalFileName, attempt: Result<Attempt, ArchiveError>) -> bool {
+    fn take(&mut self, name: WalFileName, attempt: Result<Attempt, ArchiveError>, took: Duration) -> bool {
         match attempt {
-            Ok(Attempt::Placed(placed, bytes)) => self.placed.push((name, *placed, bytes)),
+            Ok(Attempt::Placed(placed, bytes)) => {
+                self.placed.push((name, *placed, Fate::Stored { bytes, took }));
+            }
             Ok(Attempt::Known) => self.account.settled(name, Fate::Known),
             Ok(Attempt::TooNew) => self.account.settled(name, Fate::TooNew),
             Err(error) => {
@@ -177,15 +184,13 @@ impl Work<'_> {
     /// Makes names durable; the stamps that let the next calls be answered at once are written after that.
     fn settle(&mut self) -> bool {
         let (mut files, mut together) = (Vec::new(), Vec::new());
-        for (name, placed, bytes) in self.placed.drain(..) {
-            files.push((name, bytes));
+        for (name, placed, fate) in self.placed.drain(..) {
+            files.push((name, fate));
             together.push(placed);
         }
         match self.batch.repository.settle(together, self.batch.terms.origin) {
             Ok(()) => {
-                files
-                    .into_iter()
-                    .for_each(|(name, bytes)| self.account.settled(name, Fate::Stored { bytes }));
+                files.into_iter().for_each(|(name, fate)| self.account.settled(name, fate));
                 true
             }
             Err(error) => {

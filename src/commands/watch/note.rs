@@ -27,6 +27,8 @@ pub enum Note<'a> {
         name: WalFileName,
         /// Its length.
         bytes: u64,
+        /// How long it took until its bytes were durable.
+        took: Duration,
     },
     /// A file is not stored, and will be tried again.
     FileFails {
