@@ -1732,7 +1732,7 @@ _walkeep() {
             return 0
             ;;
         walkeep__subcmd__watch)
-            opts="-j -D -r -o -v -q -h --jobs --compress --min-free --timeout --no-header-check --config --pgdata --repo --node --output --verbose --quiet --log-format --help"
+            opts="-j -D -r -o -v -q -h --jobs --compress --min-free --listen --timeout --no-header-check --config --pgdata --repo --node --output --verbose --quiet --log-format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1751,6 +1751,10 @@ _walkeep() {
                     return 0
                     ;;
                 --min-free)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listen)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

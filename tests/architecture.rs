@@ -81,7 +81,7 @@ fn rust_files(below: &Path) -> Vec<PathBuf> {
 fn sources(module: &str) -> Vec<(PathBuf, String)> {
     let is_test = |path: &PathBuf| {
         let name = path.file_stem().unwrap().to_str().unwrap();
-        ["tests", "contract", "fixtures", "samples"].contains(&name)
+        ["tests", "contract", "fixtures", "samples", "manual"].contains(&name)
     };
     let files = rust_files(&root().join("src").join(module)).into_iter().filter(|path| !is_test(path));
     let read = |path: PathBuf| {

@@ -158,9 +158,8 @@ fn metrics_say_what_status_says_in_the_format_of_prometheus() {
     assert_eq!(of("walkeep_repository_usable", None), Some(1.0));
     assert!(of("walkeep_oldest_pending_age_seconds", None).is_some());
     assert!(of("walkeep_claim_age_seconds", Some(("node", "node1"))).is_some());
-    let verdicts = ["ok", "warning", "critical", "unknown"].map(|verdict| {
-        of("walkeep_verdict", Some(("verdict", verdict))).unwrap()
-    });
+    let verdicts = ["ok", "warning", "critical", "unknown"]
+        .map(|verdict| of("walkeep_verdict", Some(("verdict", verdict))).unwrap());
     assert_eq!(verdicts.iter().sum::<f64>(), 1.0, "one verdict holds");
     let status: serde_json::Value = serde_json::from_str(&get(&address, "/status")).unwrap();
     assert_eq!(status["schema"], 1);
