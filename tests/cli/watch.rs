@@ -103,6 +103,11 @@ impl Drop for Daemon<'_> {
         if std::thread::panicking() {
             eprintln!("--- it said\n{}---\nstored: {:?}", self.log(), self.scene.stored());
         }
+        // What strace traces outlives it, and would hold the pipes of whoever runs the tests.
+        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
+        for pid in fs::read_to_string(children).unwrap_or_default().split_whitespace() {
+            let _ = Command::new("kill").args(["-KILL", pid]).status();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
