@@ -158,9 +158,8 @@ fn metrics_say_what_status_says_in_the_format_of_prometheus() {
     assert_eq!(of("walkeep_repository_usable", None), Some(1.0));
     assert!(of("walkeep_oldest_pending_age_seconds", None).is_some());
     assert!(of("walkeep_claim_age_seconds", Some(("node", "node1"))).is_some());
-    let verdicts = ["ok", "warning", "critical", "unknown"].map(|verdict| {
-        of("walkeep_verdict", Some(("verdict", verdict))).unwrap()
-    });
+    let verdicts = ["ok", "warning", "critical", "unknown"]
+        .map(|verdict| of("walkeep_verdict", Some(("verdict", verdict))).unwrap());
     assert_eq!(verdicts.iter().sum::<f64>(), 1.0, "one verdict holds");
     let status: serde_json::Value = serde_json::from_str(&get(&address, "/status")).unwrap();
     assert_eq!(status["schema"], 1);
@@ -220,7 +219,8 @@ fn however_many_ask_it_is_looked_once_in_a_while() {
     let scene = Scene::with_repository("zstd");
     let control = scene.shown("data/global/pg_control");
     let how = ["-P", &control, "-e", "trace=open,openat"];
-    let daemon = Daemon::of(&scene, scene.call_under_strace(&how, &["watch", "-D", ".", "--listen", "0"]));
+    let call = scene.call_under_strace(&how, &["watch", "-D", &scene.shown("data"), "--listen", "0"]);
+    let daemon = Daemon::of(&scene, call);
     daemon.until_told("watching '");
     let address = address_of(&daemon);
     for path in ["/metrics", "/status"].iter().cycle().take(100) {

@@ -103,6 +103,11 @@ impl Drop for Daemon<'_> {
         if std::thread::panicking() {
             eprintln!("--- it said\n{}---\nstored: {:?}", self.log(), self.scene.stored());
         }
+        // Under strace, which leaves behind what it traced when it is killed.
+        let traced = format!("/proc/{0}/task/{0}/children", self.child.id());
+        for pid in fs::read_to_string(traced).unwrap_or_default().split_whitespace() {
+            let _ = Command::new("kill").args(["-s", "KILL", pid]).status();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
