@@ -219,10 +219,8 @@ fn however_many_ask_it_is_looked_once_in_a_while() {
     let scene = Scene::with_repository("zstd");
     let control = scene.shown("data/global/pg_control");
     let how = ["-P", &control, "-e", "trace=open,openat"];
-    let daemon = Daemon::of(
-        &scene,
-        scene.call_under_strace(&how, &["watch", "-D", &scene.shown("data"), "--listen", "0"]),
-    );
+    let call = scene.call_under_strace(&how, &["watch", "-D", &scene.shown("data"), "--listen", "0"]);
+    let daemon = Daemon::of(&scene, call);
     daemon.until_told("watching '");
     let address = address_of(&daemon);
     for path in ["/metrics", "/status"].iter().cycle().take(100) {
