@@ -72,7 +72,7 @@ def warm():
 
 names = stored()
 restore = f"{WALKEEP} restore %f %p --repo {REPOSITORY}"
-get = drain.PGBACKREST + " archive-get %f %p"
+get = drain.PGBACKREST.split(" --compress-type")[0] + " archive-get %f %p"
 commands = {
     "cp": f"cp {PLAIN}/%f %p",
     "zstd -d": f"zstd -qdf -o %p {PACKED}/%f.zst",
