@@ -1,7 +1,6 @@
 //! `watch --listen`: what is shown over HTTP, to whom, and within which limits.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
@@ -228,9 +227,7 @@ fn however_many_ask_it_is_looked_once_in_a_while() {
     }
     let opened = String::from_utf8(scene.read("strace.out")).unwrap().lines().count();
     assert!((2..50).contains(&opened), "the control file was read {opened} times");
-    let children = format!("/proc/{0}/task/{0}/children", daemon.id());
-    let walkeep = fs::read_to_string(children).unwrap();
-    tool("kill", &["-s".as_ref(), "TERM".as_ref(), walkeep.trim().as_ref()]);
+    daemon.signal_traced("TERM");
 }
 
 #[test]

@@ -70,6 +70,15 @@ impl<'s> Daemon<'s> {
         tool("kill", &["-s".as_ref(), signal.as_ref(), self.child.id().to_string().as_ref()]);
     }
 
+    /// To what runs under strace.
+    pub fn signal_traced(&self, signal: &str) {
+        let traced = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let pid = fs::read_to_string(traced).unwrap();
+        // No number at all would mean this very group of processes.
+        let pid: u32 = pid.trim().parse().unwrap();
+        tool("kill", &["-s".as_ref(), signal.as_ref(), pid.to_string().as_ref()]);
+    }
+
     #[track_caller]
     fn ends(&mut self, code: i32) {
         assert_eq!(self.child.wait().unwrap().code(), Some(code), "{}", self.log());
@@ -80,10 +89,6 @@ impl<'s> Daemon<'s> {
         self.signal("TERM");
         self.ends(0);
         self.log()
-    }
-
-    pub fn id(&self) -> u32 {
-        self.child.id()
     }
 
     fn descriptors(&self) -> usize {
@@ -434,9 +439,7 @@ fn where_no_events_are_to_be_had_the_timer_goes_on() {
     offer(&scene, SEGMENT);
     daemon.until_stored(&[SEGMENT]);
     assert_eq!(count(&daemon.log(), "no events come of"), 1);
-    let children = format!("/proc/{0}/task/{0}/children", daemon.child.id());
-    let walkeep = fs::read_to_string(children).unwrap();
-    tool("kill", &["-s".as_ref(), "TERM".as_ref(), walkeep.trim().as_ref()]);
+    daemon.signal_traced("TERM");
     let mut daemon = daemon;
     daemon.ends(0);
 }

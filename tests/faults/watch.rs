@@ -44,7 +44,10 @@ fn run_with(place: &Workplace, call: &str, what: &str, nth: usize) -> bool {
         if is_done(place) {
             let children = format!("/proc/{0}/task/{0}/children", strace.id());
             let walkeep = fs::read_to_string(children).unwrap_or_default();
-            let _ = Command::new("kill").arg(walkeep.trim()).stderr(Stdio::null()).status();
+            // It may have ended; no number at all would mean this very group of processes.
+            if walkeep.trim().parse::<u32>().is_ok() {
+                let _ = Command::new("kill").arg(walkeep.trim()).stderr(Stdio::null()).status();
+            }
             let status = strace.wait().unwrap();
             return status.code() != Some(0);
         }
