@@ -227,6 +227,8 @@ impl Supervisor<'_> {
             }
         }
         let ends: Vec<_> = watches.into_iter().map(ScopedJoinHandle::join).collect();
+        // An end that nobody waited for must not be taken for one of those that are begun next.
+        self.signals.thread_ends.store(false, Ordering::SeqCst);
         let sound = ends.iter().all(Result::is_ok);
         match course.next {
             _ if !sound => {
