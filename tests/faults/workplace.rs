@@ -51,14 +51,9 @@ fn fixture(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// A directory in memory, where there is one: it answers at once, and what fails here fails by injection.
-fn scratch() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| TempDir::new()).expect("a scratch directory")
-}
-
 impl Workplace {
     pub fn new(shape: Shape) -> Self {
-        let place = Self { dir: scratch() };
+        let place = Self { dir: TempDir::new().expect("a scratch directory") };
         fs::create_dir_all(place.path("data/pg_wal/archive_status")).unwrap();
         fs::create_dir_all(place.path("data/global")).unwrap();
         fs::create_dir_all(place.path("data/pg_replslot")).unwrap();
@@ -89,7 +84,7 @@ impl Workplace {
 
     /// The same place once more, as quickly as it can be had.
     pub fn copy(&self) -> Self {
-        let place = Self { dir: scratch() };
+        let place = Self { dir: TempDir::new().expect("a scratch directory") };
         copy_tree(self.dir.path(), place.dir.path());
         place
     }
