@@ -12,7 +12,7 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::args::{Common, WatchArgs};
-use super::now::{SystemClock, origin};
+use super::now::{SystemClock, host_name, origin};
 use super::settings::{Settings, SettingsError};
 use super::stderr::Stderr;
 use super::units::Compression;
@@ -57,7 +57,7 @@ fn listen(address: Address, board: &Arc<Board>, err: Stderr) -> io::Result<()> {
     let server = Server::listen(address)?;
     err.line(&LogLine::info("listening", format!("listening on http://{}", server.address()?)));
     let board = Arc::clone(board);
-    server.go_on(move |path| board.page(path))
+    server.go_on(&host_name(), move |path| board.page(path))
 }
 
 /// Why a watch with some settings ended.
