@@ -169,6 +169,27 @@ fn metrics_say_what_status_says_in_the_format_of_prometheus() {
 }
 
 #[test]
+fn what_comes_and_goes_is_seen_in_the_metrics() {
+    let scene = Scene::with_repository("zstd");
+    // The last checkpoint lies in the last segment: all before it are finished.
+    SEGMENTS[..4].iter().for_each(|name| offer(&scene, name));
+    let (daemon, address) = serving(&scene, &[]);
+    let of = |name: &str| value(&parse(&get(&address, "/metrics")), &format!("walkeep_{name}_total"), None);
+    until("the queue was looked at", || daemon.log().contains("watching '") && of("drained_segments").is_some());
+    daemon.until_stored(&SEGMENTS[..4]);
+    assert_eq!(of("generated_segments"), Some(0.0));
+    for name in &SEGMENTS[..3] {
+        let status = scene.path(format!("data/pg_wal/archive_status/{name}"));
+        std::fs::rename(status.with_extension("ready"), status.with_extension("done")).unwrap();
+    }
+    until("three are seen to have gone", || of("drained_segments") == Some(3.0));
+    offer(&scene, &name_of(1, 0x1001));
+    until("one is seen to have come", || of("generated_segments") == Some(1.0));
+    assert_eq!((of("generated_bytes"), of("drained_bytes")), (Some(MIB as f64), Some(3.0 * MIB as f64)));
+    daemon.terminate();
+}
+
+#[test]
 fn nothing_but_get_and_head_of_known_pages_is_answered_and_nothing_is_changed() {
     let scene = Scene::with_repository("zstd");
     let (daemon, address) = serving(&scene, &[]);
