@@ -175,7 +175,9 @@ fn what_comes_and_goes_is_seen_in_the_metrics() {
     SEGMENTS[..4].iter().for_each(|name| offer(&scene, name));
     let (daemon, address) = serving(&scene, &[]);
     let of = |name: &str| value(&parse(&get(&address, "/metrics")), &format!("walkeep_{name}_total"), None);
-    until("the queue was looked at", || daemon.log().contains("watching '") && of("drained_segments").is_some());
+    until("the queue was looked at", || {
+        daemon.log().contains("watching '") && of("drained_segments").is_some()
+    });
     daemon.until_stored(&SEGMENTS[..4]);
     assert_eq!(of("generated_segments"), Some(0.0));
     for name in &SEGMENTS[..3] {
