@@ -60,6 +60,7 @@ npm npm
 setpriv util-linux
 tar tar
 cc gcc
+chromium chromium
 LIST
 }
 

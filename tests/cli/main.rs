@@ -21,6 +21,8 @@ mod doctor;
 mod drain;
 mod gate;
 mod hold;
+mod monitoring;
+mod page;
 mod prefetch;
 mod prune;
 mod race;
