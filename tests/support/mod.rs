@@ -12,8 +12,11 @@ pub mod scratch;
 
 use std::time::{Duration, Instant};
 
-/// How long anything that is awaited may take on a slow and busy machine, before it counts as never happening.
-const BOUND: Duration = Duration::from_secs(120);
+/// How long anything that is awaited may take on a slow and busy machine, before it counts as never happening. What a
+/// long run has archived takes as much longer to be replayed.
+fn bound() -> Duration {
+    Duration::from_secs(if std::env::var_os("WALKEEP_TEST_LONG").is_some() { 1200 } else { 120 })
+}
 
 /// Between two looks: looking costs a process, and two cores have other work.
 const LONGEST_PAUSE: Duration = Duration::from_millis(80);
@@ -23,7 +26,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     let mut pause = Duration::from_millis(5);
     while !holds() {
-        assert!(started.elapsed() < BOUND, "waited {} s in vain until {what}", BOUND.as_secs());
+        assert!(started.elapsed() < bound(), "waited {} s in vain until {what}", bound().as_secs());
         std::thread::sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
