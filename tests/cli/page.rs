@@ -255,7 +255,7 @@ fn a_browser_shows_the_page_without_asking_anybody_else() {
         assert!(dom.contains(told), "{told}\n---\n{dom}");
     }
     let (width, height, colours) = colours(&scene.path("shot.png"));
-    assert!((width, height) == (1280, 900) && colours > 50, "{width}x{height}, {colours} colours");
+    assert!(width == 1280 && height > 700 && colours > 50, "{width}x{height}, {colours} colours");
     let asked = asked_for(&String::from_utf8(scene.read("net.json")).unwrap());
     assert!(asked.contains(&url), "{asked:?}");
     let allowed = |asked: &String| asked.starts_with(&url) || asked.starts_with("data:");
