@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::serve::{ask, get, serving};
+use crate::serve::{get, serving};
 use crate::support::*;
 use crate::watch::{Daemon, until};
 
@@ -162,7 +162,7 @@ fn several_data_directories_stand_on_one_page() {
 fn a_page_that_cannot_be_told_says_so_and_is_loaded_again() {
     let scene = Scene::with_repository("zstd");
     let control = scene.shown("data/global/pg_control");
-    let hang = ["-P", &control, "-e", "trace=openat", "-e", "inject=openat:delay_exit=8000000:when=1+"];
+    let hang = ["-P", &control, "-e", "trace=open,openat", "-e", "inject=open,openat:delay_enter=8000000"];
     let call = scene.call_under_strace(&hang, &["watch", "-D", &scene.shown("data"), "--listen", "0"]);
     let daemon = Daemon::of(&scene, call);
     daemon.until_told("watching '");
@@ -171,8 +171,10 @@ fn a_page_that_cannot_be_told_says_so_and_is_loaded_again() {
         // Whoever looks hangs; whoever else asks is told.
         scope.spawn(|| crate::serve::ask_bytes(&address, b"GET /status HTTP/1.0\r\n\r\n"));
         until("the others are told", || {
-            let (status, _, page) = ask(&address, "GET / HTTP/1.1");
-            status == 503 && page.contains("<h1>UNKNOWN</h1>") && page.contains("http-equiv=\"refresh\"")
+            // Whoever came first is the one that looks, and gets no answer in time.
+            let answer = crate::serve::ask_bytes(&address, b"GET / HTTP/1.0\r\n\r\n");
+            let says = ["HTTP/1.1 503 ", "<h1>UNKNOWN</h1>", "http-equiv=\"refresh\""];
+            says.iter().all(|words| answer.contains(words))
         });
         daemon.signal_traced("KILL");
     });
@@ -255,7 +257,7 @@ fn a_browser_shows_the_page_without_asking_anybody_else() {
         assert!(dom.contains(told), "{told}\n---\n{dom}");
     }
     let (width, height, colours) = colours(&scene.path("shot.png"));
-    assert!((width, height) == (1280, 900) && colours > 50, "{width}x{height}, {colours} colours");
+    assert!(width == 1280 && height > 700 && colours > 50, "{width}x{height}, {colours} colours");
     let asked = asked_for(&String::from_utf8(scene.read("net.json")).unwrap());
     assert!(asked.contains(&url), "{asked:?}");
     let allowed = |asked: &String| asked.starts_with(&url) || asked.starts_with("data:");

@@ -33,7 +33,7 @@ pub fn ask_bytes(address: &str, request: &[u8]) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-pub fn ask(address: &str, line: &str) -> (u16, String, String) {
+fn ask(address: &str, line: &str) -> (u16, String, String) {
     let answer = ask_bytes(address, format!("{line}\r\nHost: {address}\r\n\r\n").as_bytes());
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{line}: {answer:?}"));
     let status = head.strip_prefix("HTTP/1.1 ").unwrap().split(' ').next().unwrap().parse().unwrap();
@@ -120,7 +120,7 @@ fn parse_sample(line: &str) -> (String, Vec<(String, String)>, f64) {
     (name.to_owned(), labels, value.parse().unwrap_or_else(|_| panic!("{line}")))
 }
 
-pub fn value(samples: &Samples, name: &str, label: Option<(&str, &str)>) -> Option<f64> {
+fn value(samples: &Samples, name: &str, label: Option<(&str, &str)>) -> Option<f64> {
     let has = |labels: &[(String, String)]| {
         label.is_none_or(|(key, value)| labels.iter().any(|(k, v)| k == key && v == value))
     };
