@@ -34,7 +34,9 @@ impl<'s> Watch<'s> {
         let log = File::options().create(true).append(true).open(scratch.path("watch.log")).unwrap();
         let mut command = scratch.command(scratch.walkeep());
         command.args(["watch", "-v", "--repo"]).arg(&repository.path);
-        nodes.iter().for_each(|node| drop(command.arg("-D").arg(&node.data)));
+        for node in nodes {
+            command.arg("-D").arg(&node.data);
+        }
         how(&mut command);
         Self { scratch, process: command.stderr(log).spawn().unwrap() }
     }
