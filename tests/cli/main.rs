@@ -21,6 +21,7 @@ mod doctor;
 mod drain;
 mod gate;
 mod hold;
+mod init;
 mod prefetch;
 mod prune;
 mod race;
