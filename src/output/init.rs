@@ -11,6 +11,9 @@ use crate::commands::{InitReport, ServerLines};
 use crate::health::{Edit, Effect, Place};
 use crate::wal::{SegmentRange, TimelineCoverage};
 
+/// The config file that every verb reads where no other is named.
+const FOUND_BY_ITSELF: &str = "/etc/walkeep/walkeep.toml";
+
 /// The lines that a server's configuration needs, as far as its product tells.
 struct GeneralLines {
     /// Where they belong.
@@ -85,6 +88,7 @@ fn timeline(held: &TimelineCoverage) -> String {
     let range = range.map(|range| range.to_string()).unwrap_or_default();
     match held.gaps.len() {
         0 => format!("{}: {range}", held.timeline),
+        1 => format!("{}: {range}, with a gap; 'walkeep verify' names it", held.timeline),
         gaps => format!("{}: {range}, with {gaps} gaps; 'walkeep verify' names them", held.timeline),
     }
 }
@@ -124,7 +128,10 @@ fn wiring_text(server: &ServerLines, report: &InitReport) -> String {
         text.push_str("\nFor a recovery, and on a standby, but never on a primary:\n");
         text.push_str(&edits_text(&[edit]));
     }
-    let config = report.config.as_ref().map(|path| format!(" --config {}", path.display()));
+    let config = report.config.as_ref().map(|path| match path == Path::new(FOUND_BY_ITSELF) {
+        true => String::new(),
+        false => format!(" --config {}", path.display()),
+    });
     let named = config
         .unwrap_or_else(|| format!(" -D {} --repo {}", server.data_directory, report.directory.display()));
     let _ =

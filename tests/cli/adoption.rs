@@ -240,5 +240,5 @@ fn adopting_without_digests_reads_and_writes_none_and_the_next_init_does() {
 fn a_gap_in_an_adopted_archive_is_told() {
     let scene = filled_by("cp");
     scene.remove(format!("repo/{}", SEGMENTS[2]));
-    scene.call(&["init"]).run().prints(&["with 1 gaps; 'walkeep verify' names them"]);
+    scene.call(&["init"]).run().tells("with a gap; 'walkeep verify' names it");
 }

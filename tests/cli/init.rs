@@ -129,7 +129,6 @@ fn a_server_that_archives_here_already_is_told_nothing() {
 #[test]
 fn a_configuration_that_cannot_be_read_is_told_and_the_repository_is_made() {
     let scene = Scene::new();
-    scene.configure("include 'gone.conf'\narchive_mode = on\n");
     let outcome = init_of_data(&scene).run();
     outcome.prints(&["is a repository now.", "is not known:", "postgresql.conf"]);
 }
