@@ -51,3 +51,16 @@ archiving() {
     pg_basebackup -D /backup/base -X none -c fast --no-sync >/dev/null 2>&1
     until_it nothing_pending
 }
+
+# What the manual's examples are about.
+manual() {
+    archiving
+    sql "SELECT pg_create_physical_replication_slot('node2', true)"
+    go_to 000000010000000000000008
+    until_it nothing_pending
+    walkeep claim -D /data --repo /archive --node node3 >/dev/null
+    mkdir -p /old/primary /backup/wal
+    ln -s /data /old/primary/data
+    cp /data/pg_wal/000000010000000000000008 /backup/wal/
+    ln -s pg_control /data/global/sys_control
+}
