@@ -1318,13 +1318,17 @@ _walkeep() {
             return 0
             ;;
         walkeep__subcmd__init)
-            opts="-D -r -o -v -q -h --compress --config --pgdata --repo --node --output --verbose --quiet --log-format --help"
+            opts="-D -r -o -v -q -h --compress --write-config --no-digests --config --pgdata --repo --node --output --verbose --quiet --log-format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --compress)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --write-config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

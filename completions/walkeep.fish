@@ -54,6 +54,7 @@ complete -c walkeep -n "__fish_walkeep_needs_command" -f -a "verify" -d 'Reads e
 complete -c walkeep -n "__fish_walkeep_needs_command" -f -a "watch" -d 'Stores whatever becomes pending before the server asks for it, so that archive_command only confirms'
 complete -c walkeep -n "__fish_walkeep_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c walkeep -n "__fish_walkeep_using_subcommand init" -l compress -d 'Form of stored segments, fixed from now on: \'none\' or \'zstd[:LEVEL]\' [env: WALKEEP_COMPRESS] [default: zstd]' -r
+complete -c walkeep -n "__fish_walkeep_using_subcommand init" -l write-config -d 'Makes a config file that names this repository and data directory, and holds every other setting as a comment, with its default. A file that is there is not touched' -r -F
 complete -c walkeep -n "__fish_walkeep_using_subcommand init" -l config -d 'Config file [env: WALKEEP_CONFIG] [default: /etc/walkeep/walkeep.toml where that exists]' -r -F
 complete -c walkeep -n "__fish_walkeep_using_subcommand init" -s D -l pgdata -d 'Data directory of the server; else the one that the verb runs in or works on, else $WALKEEP_PGDATA, $KINGBASE_DATA or $PGDATA. \'prune\' and \'watch\' take several' -r -F
 complete -c walkeep -n "__fish_walkeep_using_subcommand init" -s r -l repo -d 'The repository: a directory, as a path or a file:// URL [env: WALKEEP_REPO]' -r -F
@@ -64,6 +65,7 @@ nagios\t'One line for Nagios and its heirs (gate)'
 repmgr\t'The line of \'repmgr node check --archive-ready --optformat\' (gate)'"
 complete -c walkeep -n "__fish_walkeep_using_subcommand init" -l log-format -d 'How messages on standard error are written [default: text]' -r -f -a "text\t''
 json\t''"
+complete -c walkeep -n "__fish_walkeep_using_subcommand init" -l no-digests -d 'Adopts without reading: plain files get their digests when they are archived once more, or by the next init'
 complete -c walkeep -n "__fish_walkeep_using_subcommand init" -s v -l verbose -d 'Says more on standard error'
 complete -c walkeep -n "__fish_walkeep_using_subcommand init" -s q -l quiet -d 'Says nothing but errors'
 complete -c walkeep -n "__fish_walkeep_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -131,9 +131,16 @@ pub(super) enum Verb {
 
 /// Makes a repository of an empty directory, or adopts one that WAL files lie in
 ///
-/// Prints the lines to write into the server's configuration. Run it as the user that the server runs as:
+/// Prints the lines to write into the server's configuration, in its own terms, and whether a reload or a restart
+/// makes them count. Nothing of the server is changed. Run it as the user that the server runs as:
 ///
-///   walkeep init --repo /archive -D "$PGDATA"
+///   walkeep init --repo /archive -D "$PGDATA" --write-config /etc/walkeep/walkeep.toml
+///
+/// An archive that cp, gzip, zstd or lz4 filled is adopted where it lies: no file in it is touched, and plain ones
+/// get their digests, for which all of them are read. A call that was interrupted is completed by the next one.
+/// A repository of pgBackRest or sys_rman is refused.
+///
+/// After pg_upgrade or initdb a cluster has a new identifier, and needs a new repository.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct InitArgs {
@@ -141,6 +148,13 @@ pub(super) struct InitArgs {
     /// [default: zstd]
     #[arg(long, value_name = "HOW")]
     pub compress: Option<Compression>,
+    /// Makes a config file that names this repository and data directory, and holds every other setting as a
+    /// comment, with its default. A file that is there is not touched
+    #[arg(long, value_name = "FILE")]
+    pub write_config: Option<PathBuf>,
+    /// Adopts without reading: plain files get their digests when they are archived once more, or by the next init
+    #[arg(long)]
+    pub no_digests: bool,
 }
 
 /// Stores one WAL file; the server's archive_command. Silent on success

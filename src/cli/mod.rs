@@ -19,6 +19,7 @@ mod manual;
 mod now;
 mod prune;
 mod restore;
+mod sample;
 mod set_aside;
 mod settings;
 mod status;

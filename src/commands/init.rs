@@ -1,18 +1,21 @@
 //! `init`: makes a repository of an empty directory, or adopts one that holds WAL files already.
 
+mod contents;
+
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{ForeignOwner, Hint};
+use super::survey;
+use super::{ForeignOwner, Hint, Observer, Progress};
 use crate::cluster::{Cluster, ClusterError};
-use crate::fsx::{PathError, foreign_owner, is_superuser};
-use crate::repository::{
-    Form, Identity, Origin, Repository, RepositoryError, StoredForm, decode, header_agrees, parse_stored,
-    stored_key,
-};
+use crate::fsx::{Modes, PathError, Published, foreign_owner, is_superuser, ownership, write_new};
+use crate::health::{Edit, Tool, archiving, restoring};
+use crate::repository::{Adopted, Form, Identity, Origin, Repository, RepositoryError, StoredForm};
 use crate::storage::{Listed, Store, StoreError};
-use crate::wal::{LONG_HEADER_BYTES, LongPageHeader, WalFileKind, WalFileName};
+use crate::wal::{TimelineCoverage, WalFileName};
+
+use contents::{Contents, identity_of_newest};
 
 /// What is to become a repository.
 pub struct InitRequest<'a> {
@@ -24,8 +27,24 @@ pub struct InitRequest<'a> {
     pub data_directory: Option<PathBuf>,
     /// The form of stored segments; `None` where nobody said.
     pub form: Option<StoredForm>,
+    /// Whether plain files that another tool stored are read, and get their digests.
+    pub digests: bool,
+    /// The config file that is to be made.
+    pub config: Option<NewConfig>,
+    /// The program that the server is to call.
+    pub program: &'a Path,
     /// Who makes it, and when.
     pub origin: &'a Origin,
+    /// Who watches.
+    pub observer: &'a dyn Observer,
+}
+
+/// A config file that is to be made.
+pub struct NewConfig {
+    /// Where.
+    pub path: PathBuf,
+    /// What it says.
+    pub text: String,
 }
 
 /// What the repository is now.
@@ -43,10 +62,48 @@ pub struct InitReport {
     pub foreign_names: Vec<String>,
     /// The cluster that it belongs to; `None` until somebody archives.
     pub identity: Option<Identity>,
+    /// What was adopted, timeline by timeline.
+    pub timelines: Vec<TimelineCoverage>,
+    /// How many base backups left their history files there.
+    pub base_backups: u64,
+    /// What came of the digests of plain files.
+    pub digests: Digests,
     /// The product of the data directory that was named.
     pub dialect: Option<&'static str>,
+    /// What its server has to be told; `None` where no data directory was named.
+    pub server: Option<ServerLines>,
+    /// The config file that was made.
+    pub config: Option<PathBuf>,
     /// Whether root made it, so that root alone can archive into it.
     pub made_by_superuser: bool,
+}
+
+/// What came of giving adopted files their digests.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Digests {
+    /// Files that got one now.
+    pub written: u64,
+    /// Files that have none, because nobody asked for it.
+    pub left_out: u64,
+    /// Files that are not what their names say, with what speaks against them.
+    pub not_whole: Vec<(WalFileName, String)>,
+}
+
+/// What a server has to be told.
+#[derive(Clone, Debug)]
+pub struct ServerLines {
+    /// What product it is, and of which version.
+    pub product: String,
+    /// So that it archives; none where it does.
+    pub archiving: Vec<Edit>,
+    /// So that it restores when it recovers; `None` where it would.
+    pub restoring: Option<Edit>,
+    /// Why that cannot be told, where its configuration cannot be read.
+    pub unknown: Option<String>,
+    /// Whether recovery settings stand in a file of their own, which makes a server recover that finds it.
+    pub has_recovery_file: bool,
+    /// The data directory.
+    pub data_directory: String,
 }
 
 /// Why it is no repository.
@@ -65,6 +122,40 @@ pub enum InitError {
     InsideDataDirectory {
         /// The directory.
         path: String,
+    },
+    /// It is a repository of pgBackRest, or of a fork of it.
+    #[error("'{path}' is a repository of pgBackRest or sys_rman: it holds '{trace}'")]
+    Backrest {
+        /// The directory.
+        path: String,
+        /// What shows it.
+        trace: String,
+    },
+    /// A config file is not replaced.
+    #[error("the config file '{path}' is there already")]
+    ConfigIsThere {
+        /// The file.
+        path: String,
+    },
+    /// A config file goes where it stays and is not taken for something else.
+    #[error("the config file '{path}' would lie in the {place}")]
+    ConfigInside {
+        /// The file.
+        path: String,
+        /// Where that is.
+        place: &'static str,
+    },
+    /// The repository is another cluster's.
+    #[error("the repository belongs to system identifier {repository}, '{data_directory}' is {found}")]
+    OtherCluster {
+        /// Whose it is.
+        repository: crate::wal::SystemIdentifier,
+        /// The cluster that was named.
+        found: crate::wal::SystemIdentifier,
+        /// Its data directory.
+        data_directory: String,
+        /// The repository's directory.
+        directory: String,
     },
     /// It is a repository of the other form.
     #[error("the repository stores segments as {is}, not as {wanted}")]
@@ -108,6 +199,20 @@ impl Hint for InitError {
             Self::NotForUs { .. } => {
                 "Name an empty directory, or one that cp, gzip, zstd or lz4 filled with WAL files."
             }
+            Self::Backrest { .. } => {
+                "Leave it to pgbackrest or sys_rman: the backups in it need its WAL, and only they expire both. \
+                 Give walkeep an empty directory of its own."
+            }
+            Self::ConfigIsThere { .. } => "It was not touched. Name another file, or move this one away.",
+            Self::ConfigInside { .. } => "Name one that outlives it, such as /etc/walkeep/walkeep.toml.",
+            Self::OtherCluster { data_directory, directory, .. } => {
+                return Some(format!(
+                    "After pg_upgrade or initdb a cluster has a new identifier, and needs a new repository: 'walkeep \
+                     init --repo {directory}-2 -D {data_directory}', with that directory in its archive_command and \
+                     restore_command. Take a base backup then. Keep '{directory}' as long as the backups from before, \
+                     which need its WAL."
+                ));
+            }
             Self::InsideDataDirectory { .. } => {
                 "Keep the repository apart, on another disk where there is one."
             }
@@ -135,6 +240,7 @@ pub fn init(request: &InitRequest<'_>) -> Result<InitReport, InitError> {
     let control = cluster.as_ref().map(Cluster::control_file).transpose()?;
     let listed = if request.store.exists()? { request.store.list("")? } else { Vec::new() };
     refuse_other_uses(request, cluster.as_ref(), &listed)?;
+    refuse_config(request)?;
 
     let was_one = Repository::is_one(request.store)?;
     let contents = Contents::of(&listed);
@@ -143,20 +249,58 @@ pub fn init(request: &InitRequest<'_>) -> Result<InitReport, InitError> {
             contents.foreign.iter().take(3).map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
         return Err(not_for_us(request, format!("neither empty nor an archive: it holds {names}")));
     }
-    let mut identity = control.as_ref().map(|control| Identity {
+    let named = control.as_ref().map(|control| Identity {
         system_identifier: control.system_identifier,
         segment_size: control.segment_size,
     });
-    // Before anything is written: are the files there of the cluster that was named?
-    let stored = if was_one { None } else { identity_of_newest(request, &contents, identity)? };
-    identity = identity.or(stored);
+    let stored = stored_identity(request, was_one, &contents, named);
+    let stored = stored.map_err(|error| of_another_cluster(error, request))?;
 
+    let repository = made(request, &contents, was_one, named.or(stored), cluster.as_ref())?;
+    let identity = repository.identity();
+    let (timelines, base_backups) =
+        identity.map_or_else(Default::default, |identity| contents.holding(identity.segment_size));
+    let digests = digest(request, &repository, &contents)?;
+    Ok(InitReport {
+        directory: request.directory.clone(),
+        was_one,
+        form: repository.charter().form,
+        adopted: contents.count_by_form(),
+        timelines,
+        base_backups,
+        digests,
+        foreign_names: contents.foreign,
+        identity,
+        dialect: cluster.as_ref().map(|cluster| cluster.dialect().key()),
+        server: cluster.as_ref().map(|cluster| server_lines(request, cluster)),
+        config: request.config.as_ref().map(write_config).transpose()?,
+        made_by_superuser: is_superuser(),
+    })
+}
+
+/// Before anything is written: are the files there of the cluster that was named?
+fn stored_identity(
+    request: &InitRequest<'_>,
+    was_one: bool,
+    contents: &Contents,
+    named: Option<Identity>,
+) -> Result<Option<Identity>, InitError> {
+    if was_one { Ok(None) } else { identity_of_newest(request, contents, named) }
+}
+
+/// The repository, made or found, and bound where that can be.
+fn made<'a>(
+    request: &InitRequest<'a>,
+    contents: &Contents,
+    was_one: bool,
+    identity: Option<Identity>,
+    cluster: Option<&Cluster>,
+) -> Result<Repository<'a>, InitError> {
     let form = request.form.unwrap_or(StoredForm::Zstd);
-    let adopted = !contents.files.is_empty();
     let mut repository = if was_one {
         Repository::open(request.store)?
     } else {
-        Repository::create(request.store, form, adopted, request.origin)?
+        Repository::create(request.store, form, !contents.files.is_empty(), request.origin)?
     };
     if request.form.is_some_and(|wanted| wanted != repository.charter().form) {
         return Err(InitError::OtherForm {
@@ -165,18 +309,121 @@ pub fn init(request: &InitRequest<'_>) -> Result<InitReport, InitError> {
         });
     }
     if let Some(identity) = identity {
-        repository.bind(identity, cluster.as_ref().map(|cluster| cluster.dialect().key()), request.origin)?;
+        let dialect = cluster.map(|cluster| cluster.dialect().key());
+        let bound = repository.bind(identity, dialect, request.origin);
+        bound.map_err(|error| of_another_cluster(error.into(), request))?;
     }
-    Ok(InitReport {
-        directory: request.directory.clone(),
-        was_one,
-        form: repository.charter().form,
-        adopted: contents.count_by_form(),
-        foreign_names: contents.foreign,
-        identity: repository.identity(),
-        dialect: cluster.as_ref().map(|cluster| cluster.dialect().key()),
-        made_by_superuser: is_superuser(),
-    })
+    Ok(repository)
+}
+
+/// Says which data directory it is that does not belong here, and how to go on.
+fn of_another_cluster(error: InitError, request: &InitRequest<'_>) -> InitError {
+    match (error, &request.data_directory) {
+        (InitError::Repository(RepositoryError::OtherSystem { repository, found }), Some(data)) => {
+            InitError::OtherCluster {
+                repository,
+                found,
+                data_directory: data.display().to_string(),
+                directory: request.directory.display().to_string(),
+            }
+        }
+        (error, _) => error,
+    }
+}
+
+/// Gives adopted files their digests. One that cannot be read is told, and stops nobody.
+fn digest(
+    request: &InitRequest<'_>,
+    repository: &Repository<'_>,
+    contents: &Contents,
+) -> Result<Digests, InitError> {
+    let mut digests = Digests::default();
+    let names = contents.undigested();
+    if !request.digests {
+        digests.left_out = names.len() as u64;
+        return Ok(digests);
+    }
+    let mut progress = Progress { total_files: names.len() as u64, ..Progress::default() };
+    for name in names {
+        match repository.adopt(name) {
+            Ok(Adopted::Digested { bytes }) => {
+                digests.written += 1;
+                progress.done_bytes += bytes;
+            }
+            Ok(Adopted::NotWhole(reason)) => digests.not_whole.push((name, reason)),
+            Ok(Adopted::Gone) => {}
+            Err(RepositoryError::Damaged { reason, .. }) => digests.not_whole.push((name, reason)),
+            Err(error) => return Err(error.into()),
+        }
+        progress.done_files += 1;
+        request.observer.progress(progress);
+    }
+    Ok(digests)
+}
+
+/// What the server has to be told, going by its configuration.
+fn server_lines(request: &InitRequest<'_>, cluster: &Cluster) -> ServerLines {
+    let dialect = cluster.dialect();
+    let is_postgresql = dialect.key().starts_with("postgresql");
+    let product =
+        if is_postgresql { "PostgreSQL ".to_owned() + cluster.version() } else { dialect.product.to_owned() };
+    let mut lines = ServerLines {
+        product,
+        archiving: Vec::new(),
+        restoring: None,
+        unknown: None,
+        has_recovery_file: dialect.has_recovery_conf(),
+        data_directory: cluster.data_directory().display().to_string(),
+    };
+    match survey::setup(cluster, request.program, Some(&request.directory)) {
+        Err(unknown) => lines.unknown = Some(unknown.0),
+        Ok(setup) if setup.archiver.faults.iter().any(|fault| fault.is_uncertain) => {
+            lines.unknown = setup.archiver.faults.iter().find(|fault| fault.is_uncertain).map(|fault| {
+                let line = fault.line.map(|line| format!(":{line}")).unwrap_or_default();
+                format!("{}{line}: {}", fault.file, fault.what)
+            });
+        }
+        Ok(setup) => {
+            let (program, directory) = (request.program.display().to_string(), request.directory.display());
+            let directory = directory.to_string();
+            let tool = Tool { program: &program, repository: Some(&directory) };
+            lines.archiving = archiving(&setup, &tool);
+            lines.restoring = restoring(&setup, &tool);
+        }
+    }
+    lines
+}
+
+fn write_config(config: &NewConfig) -> Result<PathBuf, InitError> {
+    let above = config.path.parent().map(ownership).transpose()?;
+    let modes = Modes::beside(above.map_or(0, |above| above.mode));
+    match write_new(&config.path, config.text.as_bytes(), modes)? {
+        Published::New => Ok(config.path.clone()),
+        Published::NameTaken => Err(InitError::ConfigIsThere { path: config.path.display().to_string() }),
+    }
+}
+
+/// Looks before anything is made whether the config file can be.
+fn refuse_config(request: &InitRequest<'_>) -> Result<(), InitError> {
+    let Some(NewConfig { path, .. }) = &request.config else { return Ok(()) };
+    let shown = || path.display().to_string();
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => return Err(InitError::ConfigIsThere { path: shown() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(PathError::new("look at", path, error).into()),
+    }
+    let above = real_path(path.parent().unwrap_or(path))?;
+    // A folder that is not there is told before the repository is made.
+    ownership(&above)?;
+    let repository = real_path(&request.directory)?;
+    let place = if above.ancestors().any(Cluster::is_data_directory) {
+        "data directory"
+    } else if above.starts_with(&repository) {
+        "repository"
+    } else {
+        return Ok(());
+    };
+    Err(InitError::ConfigInside { path: shown(), place })
 }
 
 const fn form_name(form: StoredForm) -> &'static str {
@@ -218,10 +465,7 @@ fn refuse_other_uses(
     }
     refuse_inside_data_directory(request, cluster)?;
     if let Some(name) = pgbackrest_trace(request.store, listed)? {
-        return Err(not_for_us(
-            request,
-            format!("a repository of pgBackRest or sys_rman: it holds '{name}'"),
-        ));
+        return Err(InitError::Backrest { path: request.directory.display().to_string(), trace: name });
     }
     Ok(())
 }
@@ -255,6 +499,9 @@ fn real_path(path: &Path) -> Result<PathBuf, PathError> {
     Ok(path.to_owned())
 }
 
+/// How many folders are looked into for a stanza of pgBackRest.
+const MOST_STANZAS: usize = 256;
+
 /// What shows that pgBackRest, or a fork of it, wrote here.
 fn pgbackrest_trace(store: &dyn Store, listed: &[Listed]) -> Result<Option<String>, InitError> {
     let is_hex = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
@@ -270,88 +517,15 @@ fn pgbackrest_trace(store: &dyn Store, listed: &[Listed]) -> Result<Option<Strin
     if let Some(trace) = listed.iter().find(is_theirs) {
         return Ok(Some(trace.name.clone()));
     }
-    for stanza in store.list("archive")? {
-        let below = store.list(&format!("archive/{}", stanza.name))?;
-        if below.iter().any(|below| below.name == "archive.info") {
-            return Ok(Some(format!("archive/{}/archive.info", stanza.name)));
+    let folder = |listed: &Listed| (!listed.is_object).then(|| listed.name.clone());
+    // Their folder of stanzas, and the folder above it.
+    let stanzas = listed.iter().filter_map(folder);
+    let below = store.list("archive")?;
+    let stanzas = stanzas.chain(below.iter().filter_map(folder).map(|stanza| format!("archive/{stanza}")));
+    for stanza in stanzas.take(MOST_STANZAS) {
+        if store.list(&stanza)?.iter().any(|below| below.name == "archive.info") {
+            return Ok(Some(format!("{stanza}/archive.info")));
         }
     }
     Ok(None)
-}
-
-/// What lies in a directory that is to be adopted.
-struct Contents {
-    files: Vec<(WalFileName, Form)>,
-    foreign: Vec<String>,
-}
-
-impl Contents {
-    fn of(listed: &[Listed]) -> Self {
-        let mut contents = Self { files: Vec::new(), foreign: Vec::new() };
-        // What file systems and we keep at the top of a directory.
-        let expected = [".walkeep", "lost+found", ".snapshot", ".zfs"];
-        for Listed { name, is_object } in listed {
-            match parse_stored(name).filter(|_| *is_object) {
-                Some(file) => contents.files.push(file),
-                None if expected.contains(&name.as_str()) => {}
-                None if name.strip_suffix(".sha256").and_then(parse_stored).is_some() => {}
-                None => contents.foreign.push(name.clone()),
-            }
-        }
-        contents.files.sort_unstable();
-        contents.foreign.sort_unstable();
-        contents
-    }
-
-    fn count_by_form(&self) -> BTreeMap<Form, u64> {
-        let mut counts = BTreeMap::new();
-        for (_, form) in &self.files {
-            *counts.entry(*form).or_insert(0) += 1;
-        }
-        counts
-    }
-}
-
-/// Whose WAL lies there already, going by the newest stored segment. Where the data directory is known the
-/// segment has to be of its cluster.
-fn identity_of_newest(
-    request: &InitRequest<'_>,
-    contents: &Contents,
-    named: Option<Identity>,
-) -> Result<Option<Identity>, InitError> {
-    let segments = contents.files.iter().filter(|(name, _)| name.kind() == WalFileKind::Segment);
-    let Some((name, form)) = segments.max() else { return Ok(None) };
-    let file = format!("{name}{}", form.suffix());
-    let header = read_header(request.store, *name, *form);
-    let header = header.map_err(|source| InitError::UnknownSegment { file: file.clone(), source })?;
-    let identity =
-        Identity { system_identifier: header.system_identifier, segment_size: header.segment_size };
-    match named {
-        Some(named) if named.system_identifier != identity.system_identifier => {
-            Err(RepositoryError::OtherSystem {
-                repository: identity.system_identifier,
-                found: named.system_identifier,
-            }
-            .into())
-        }
-        Some(named) if named.segment_size != identity.segment_size => {
-            let (repository, found) = (identity.segment_size, named.segment_size);
-            Err(RepositoryError::OtherSegmentSize { repository, found }.into())
-        }
-        _ => Ok(Some(identity)),
-    }
-}
-
-/// The first page's header of a stored segment, which has to be what its name says.
-fn read_header(store: &dyn Store, name: WalFileName, form: Form) -> Result<LongPageHeader, RepositoryError> {
-    let key = stored_key(name, form);
-    let damaged = |reason: String| RepositoryError::Damaged { file: store.locate(&key), reason };
-    let unreadable = |error: io::Error| damaged(error.to_string());
-    let object = store.open(&key)?.ok_or_else(|| damaged("it is gone".to_owned()))?;
-    let mut head = Vec::new();
-    let decoded = decode(form, object.bytes).map_err(unreadable)?;
-    decoded.bytes.take(LONG_HEADER_BYTES as u64).read_to_end(&mut head).map_err(unreadable)?;
-    let header = LongPageHeader::parse(&head).map_err(|error| damaged(error.to_string()))?;
-    header_agrees(name, &header, None).map_err(damaged)?;
-    Ok(header)
 }

@@ -39,7 +39,7 @@ pub use hint::Hint;
 pub use hold::{
     HoldAddRequest, HoldError, HoldFrom, HoldListReport, HoldRemoveRequest, hold_add, hold_list, hold_remove,
 };
-pub use init::{InitError, InitReport, InitRequest, init};
+pub use init::{Digests, InitError, InitReport, InitRequest, NewConfig, ServerLines, init};
 pub use inspect::{
     Content, DigestSource, Fault, InspectError, InspectRequest, Inspection, SegmentFacts, Stored, ToldDigest,
     inspect,

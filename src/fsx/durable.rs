@@ -240,6 +240,17 @@ pub fn replace_state(staging: &Path, target: &Path, bytes: &[u8], modes: Modes) 
     sync_dir(parent(target))
 }
 
+/// Makes a small file under a name that nothing bears yet: whole and durable, or not at all.
+///
+/// # Errors
+/// When any step fails.
+pub fn write_new(target: &Path, bytes: &[u8], modes: Modes) -> Result<Published, PathError> {
+    let mut staged = Staged::create(parent(target), &file_name(target), modes)?;
+    staged.file.write_all(bytes).at("write", &staged.path)?;
+    staged.sync()?;
+    staged.publish_new(target)
+}
+
 /// Replaces a file that may be lost at any time without harm: atomic, but not durable.
 ///
 /// # Errors

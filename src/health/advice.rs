@@ -1,6 +1,6 @@
 //! Advice: what is wrong with how a server is told to archive, and the very lines that mend it. Decides from values.
 
-use super::command::{conf_line, expanded_bytes, shell_syntax, shell_word, sql_line};
+use super::command::{conf_line, expanded_bytes, repository_of, shell_syntax, shell_word, sql_line};
 use super::setup::{Manual, ProgramState, SetupFacts};
 use super::{ArchiveCommand, ArchiveMode, Flaw, Problem, Source};
 
@@ -163,13 +163,54 @@ pub fn edits(problem: &Problem, setup: &SetupFacts, tool: &Tool<'_>) -> Vec<Edit
         Problem::LibraryAndCommand { at, .. } => {
             vec![change(manual, "archive_library", "", Some(at), Effect::Reload)]
         }
-        Problem::Flaw(Flaw::WalLevelMinimal(at)) => {
-            let level = if manual.runs_a_shell { "replica" } else { "hot_standby" };
-            vec![change(manual, "wal_level", level, Some(at), Effect::Restart)]
-        }
+        Problem::Flaw(Flaw::WalLevelMinimal(at)) => vec![wal_level(manual, at)],
         Problem::Flaw(Flaw::NoRestoreCommand) => restore_command(setup, tool).into_iter().collect(),
         _ => Vec::new(),
     }
+}
+
+/// The changes that let a server archive into the tool's repository; none where it does.
+#[must_use]
+pub fn archiving(setup: &SetupFacts, tool: &Tool<'_>) -> Vec<Edit> {
+    let (manual, archiver) = (&setup.manual, &setup.archiver);
+    let mut edits = Vec::new();
+    if archiver.mode.0 == ArchiveMode::Off {
+        edits.push(change(manual, "archive_mode", "on", archiver.mode.1.as_ref(), mode_effect(manual)));
+    }
+    let minimal = setup.wal_level.iter().filter(|(level, _)| level.eq_ignore_ascii_case("minimal"));
+    edits.extend(minimal.map(|(_, at)| wal_level(manual, at)));
+    let clear = |name: &str, set: &Option<(String, Source)>| {
+        set.as_ref().map(|(_, at)| change(manual, name, "", Some(at), Effect::Reload))
+    };
+    edits.extend(clear("archive_dest", &archiver.dest));
+    edits.extend(clear("archive_library", &archiver.library));
+    let is_walkeeps = ArchiveCommand::of(&archiver.command.0) == ArchiveCommand::Walkeep;
+    let stores_here = setup.stored_in.as_ref().is_some_and(|named| named.is_the_named_one == Some(true));
+    if !(is_walkeeps && stores_here) {
+        edits.extend(archive_command(setup, tool));
+    }
+    edits
+}
+
+/// The change that lets it restore from there, when it is to recover or to be a standby; `None` where it would.
+#[must_use]
+pub fn restoring(setup: &SetupFacts, tool: &Tool<'_>) -> Option<Edit> {
+    let restores_here = setup.restore_command.as_ref().is_some_and(|(command, _)| {
+        ArchiveCommand::of(command) == ArchiveCommand::Walkeep
+            && repository_of(command).as_deref() == tool.repository
+    });
+    let mut edit = restore_command(setup, tool).filter(|_| !restores_here)?;
+    if !setup.is_standby && edit.effect == Effect::Restart && matches!(edit.place, Place::File { .. }) {
+        // Nothing reads it before the server is started to recover.
+        edit.effect = Effect::Reload;
+        edit.then = command_for(&setup.manual, Effect::Reload);
+    }
+    Some(edit)
+}
+
+fn wal_level(manual: &Manual, at: &Source) -> Edit {
+    let level = if manual.runs_a_shell { "replica" } else { "hot_standby" };
+    change(manual, "wal_level", level, Some(at), Effect::Restart)
 }
 
 fn mode_effect(manual: &Manual) -> Effect {
@@ -350,6 +391,36 @@ mod tests {
         setup.manual.reloads_archive_mode = true;
         setup.archiver.command.0 = "cp".to_owned();
         assert_eq!(effects(&setup), [Effect::Reload, Effect::Reload]);
+    }
+
+    #[test]
+    fn a_server_that_archives_elsewhere_or_nowhere_is_told_every_line() {
+        let names = |setup: &SetupFacts| -> Vec<String> {
+            let edits = archiving(setup, &TOOL).into_iter().chain(restoring(setup, &TOOL));
+            edits.map(|edit| edit.lines[0].split(' ').next().unwrap_or_default().to_owned()).collect()
+        };
+        let mut setup = setup("cp %p /a/%f");
+        assert_eq!(names(&setup), ["archive_command", "restore_command"]);
+        setup.archiver.mode = (ArchiveMode::Off, None);
+        setup.archiver.dest = Some(("/dest".to_owned(), at("/d/kingbase.conf", 7)));
+        assert_eq!(names(&setup), ["archive_mode", "archive_dest", "archive_command", "restore_command"]);
+
+        let mut wired = self::setup(WALKEEP);
+        let named = |is_the_named_one| RepositoryInCommand { name: "/archive".to_owned(), is_the_named_one };
+        wired.stored_in = Some(named(Some(true)));
+        wired.restore_command = Some(("walkeep restore %f %p --repo /archive".to_owned(), at("/d/a", 1)));
+        assert_eq!(names(&wired), [""; 0]);
+        wired.stored_in = Some(named(Some(false)));
+        assert_eq!(names(&wired), ["archive_command"]);
+    }
+
+    #[test]
+    fn restore_command_is_no_reason_to_restart_a_primary() {
+        let mut setup = setup(WALKEEP);
+        let effect = |setup: &SetupFacts| restoring(setup, &TOOL).map(|edit| edit.effect);
+        assert_eq!(effect(&setup), Some(Effect::Reload));
+        setup.is_standby = true;
+        assert_eq!(effect(&setup), Some(Effect::Restart));
     }
 
     #[test]

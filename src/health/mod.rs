@@ -13,7 +13,7 @@ mod setup;
 #[cfg(test)]
 mod tests;
 
-pub use advice::{Edit, Effect, Place, Tool, diagnose, edits};
+pub use advice::{Edit, Effect, Place, Tool, archiving, diagnose, edits, restoring};
 pub use assess::{Policy, assess, assess_archive};
 pub use command::{program_of, repository_of};
 pub use environment::{EnvironmentFacts, Owner, RoundTripFacts, inspect_environment};

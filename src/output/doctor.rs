@@ -55,19 +55,23 @@ fn diagnosis_text(label: &str, painted: &str, told: &Diagnosis) -> String {
 }
 
 fn edit_text(edit: &Edit) -> String {
-    let head = match (&edit.place, edit.lines.is_empty()) {
-        (Place::File { file, line: Some(line) }, _) => format!("in {file}, instead of line {line}:"),
-        (Place::File { file, line: None }, _) => format!("at the end of {file}:"),
-        (Place::Statement, _) => "in a session of the superuser:".to_owned(),
+    let lines: String = edit.lines.iter().map(|line| format!("    {line}\n")).collect();
+    place_text(edit).replacen("  ", "  write: ", 1) + &lines
+}
+
+/// Where the lines of a change go, as the head above them.
+pub(super) fn place_text(edit: &Edit) -> String {
+    match (&edit.place, edit.lines.is_empty()) {
+        (Place::File { file, line: Some(line) }, _) => format!("  in {file}, instead of line {line}:\n"),
+        (Place::File { file, line: None }, _) => format!("  at the end of {file}:\n"),
+        (Place::Statement, _) => "  in a session of the superuser:\n".to_owned(),
         (Place::CommandLine { file }, true) => {
-            return format!("  write: start the server without it (its last command line is in {file})\n");
+            format!("  start the server without it (its last command line is in {file})\n")
         }
         (Place::CommandLine { file }, false) => {
-            format!("on the server's command line, instead of what {file} remembers:")
+            format!("  on the server's command line, instead of what {file} remembers:\n")
         }
-    };
-    let lines: String = edit.lines.iter().map(|line| format!("    {line}\n")).collect();
-    format!("  write: {head}\n{lines}")
+    }
 }
 
 /// The same for machines.
@@ -92,7 +96,7 @@ fn diagnosis_json(told: &Diagnosis) -> Value {
     finding
 }
 
-fn edit_json(edit: &Edit) -> Value {
+pub(super) fn edit_json(edit: &Edit) -> Value {
     let (place, file, line) = match &edit.place {
         Place::File { file, line } => ("file", Some(file), *line),
         Place::Statement => ("statement", None, None),

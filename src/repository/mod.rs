@@ -1,6 +1,7 @@
 //! WAL files in a store: put without ever replacing, fetched only when proven. `docs/repository-format.md`
 //! describes the names and bytes. Knows no cluster's files.
 
+mod adopt;
 mod calendar;
 mod claims;
 mod conflict;
@@ -25,6 +26,7 @@ mod verified;
 use std::path::Path;
 use std::time::SystemTime;
 
+pub use adopt::Adopted;
 pub use claims::{
     Claim, ClaimKey, ClaimedSlot, DepartedSlot, KnownCheckpoint, NodeRole, Observation, SlotDirectory,
     SlotLife,

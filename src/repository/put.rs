@@ -230,7 +230,7 @@ impl Repository<'_> {
     }
 
     /// Makes sure that the digest beside a plain file is this one, durably.
-    fn complete_sidecar(&self, name: WalFileName, digest: Digest) -> Result<(), RepositoryError> {
+    pub(super) fn complete_sidecar(&self, name: WalFileName, digest: Digest) -> Result<(), RepositoryError> {
         let key = sidecar_key(name);
         let line = sidecar_line(name, digest);
         if read_small(self.store, &key)?.as_deref() == Some(line.as_bytes()) {

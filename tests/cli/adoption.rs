@@ -107,13 +107,7 @@ fn a_mixed_archive_is_adopted_and_new_files_take_the_repositorys_form() {
     }
     scene.write("repo/README", "written by hand");
     let report = scene.call(&["init", "-D", "."]).run();
-    report.prints(&[
-        "1 plain files",
-        "1 gzip files",
-        "1 zstd files",
-        "1 lz4 files",
-        "left alone              'README'",
-    ]);
+    report.prints(&["1 plain files", "1 gzip files", "1 zstd files", "1 lz4 files", "left alone  'README'"]);
     scene.store_segments(&[SEGMENTS[4]]);
     assert!(repo.join(format!("{}.zst", SEGMENTS[4])).exists());
     for name in SEGMENTS {
@@ -142,7 +136,8 @@ fn an_archive_of_another_cluster_is_refused() {
     let scene = filled_by("gzip");
     scene.write("data/global/pg_control", control_file_of(OTHER_SYSTEM));
     let before = scene.snapshot("repo");
-    let says = format!("the repository belongs to system identifier {SYSTEM}, this is {OTHER_SYSTEM}");
+    let data = scene.shown("data");
+    let says = format!("the repository belongs to system identifier {SYSTEM}, '{data}' is {OTHER_SYSTEM}");
     scene.call(&["init", "-D", "."]).run().refused(1, &[&says]);
     assert!(scene.snapshot("repo") == before);
 }
@@ -176,10 +171,10 @@ fn a_second_init_changes_nothing_and_another_form_is_refused() {
 #[test]
 fn init_prints_the_lines_for_the_servers_configuration() {
     let scene = Scene::new();
+    scene.configure("port = 5432\n");
     let repo = scene.shown("repo");
     let report = scene.call(&["init", "-D", "."]).run().prints(&[
-        "In postgresql.conf:",
-        "archive_mode = on",
+        "archive_mode = 'on'",
         &format!("walkeep archive %p --repo {repo}'"),
         &format!("walkeep restore %f %p --repo {repo}'"),
     ]);
@@ -196,4 +191,54 @@ fn init_prints_the_lines_for_the_servers_configuration() {
         .status();
     assert!(status.unwrap().success());
     assert_eq!(scene.stored(), [format!("{SEGMENT}.zst")]);
+}
+
+// ---- digests and what is told
+
+#[test]
+fn adopting_says_what_is_there_and_gives_plain_files_their_digests() {
+    let scene = filled_by("cp");
+    let outcome = scene.call(&["init"]).run().prints(&[
+        &format!("timeline    1: {}..{}", SEGMENTS[0], SEGMENTS[4]),
+        "backups     1 base backups, by their .backup files",
+        "digests     written for 7 plain files",
+    ]);
+    assert!(!outcome.stdout.contains("gaps"), "{}", outcome.stdout);
+    let script = format!("cd '{}' && sha256sum -c --strict *.sha256", scene.shown("repo"));
+    assert_eq!(String::from_utf8(tool("sh", &["-c".as_ref(), script.as_ref()])).unwrap().lines().count(), 7);
+    let again = scene.call(&["init"]).run().prints(&[]);
+    assert!(!again.stdout.contains("digests"), "{}", again.stdout);
+}
+
+#[test]
+fn what_is_not_whole_gets_no_digest_and_is_named() {
+    let scene = filled_by("cp");
+    let segment_cut = &segment(SEGMENTS[1])[..MIB / 2];
+    scene.write(format!("repo/{}", SEGMENTS[1]), segment_cut);
+    scene.write(format!("repo/{}", SEGMENTS[2]), segment(SEGMENTS[1]));
+    let report = scene.call(&["init", "-o", "json"]).run().json();
+    assert_eq!(report["digests_written"], 5);
+    let names: Vec<&str> =
+        report["not_whole"].as_array().unwrap().iter().map(|told| told["name"].as_str().unwrap()).collect();
+    assert_eq!(names, [SEGMENTS[1], SEGMENTS[2]]);
+    for name in names {
+        assert!(!scene.path(format!("repo/{name}.sha256")).exists());
+    }
+    scene.call(&["init"]).run().prints(&["not whole   2 files are not whole, and have none;"]);
+}
+
+#[test]
+fn adopting_without_digests_reads_and_writes_none_and_the_next_init_does() {
+    let scene = filled_by("cp");
+    let left_out = "digests     left out for 7 plain files; the next init writes them";
+    scene.call(&["init", "--no-digests"]).run().prints(&[left_out]);
+    assert!(!scene.stored().iter().any(|name| name.ends_with(".sha256")));
+    scene.call(&["init"]).run().prints(&["written for 7 plain files"]);
+}
+
+#[test]
+fn a_gap_in_an_adopted_archive_is_told() {
+    let scene = filled_by("cp");
+    scene.remove(format!("repo/{}", SEGMENTS[2]));
+    scene.call(&["init"]).run().tells("with a gap; 'walkeep verify' names it");
 }

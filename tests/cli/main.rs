@@ -23,6 +23,7 @@ mod gate;
 mod hold;
 mod monitoring;
 mod page;
+mod init;
 mod prefetch;
 mod prune;
 mod race;

@@ -34,6 +34,7 @@ mod support;
 mod archiving;
 mod broken_repository;
 mod claim;
+mod documents;
 mod drain;
 mod environment;
 mod failback;
