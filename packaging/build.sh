@@ -143,10 +143,11 @@ newest_glibc() {
 
 # What was built is what was meant: it asks for no newer glibc, or for none, and tells nobody's paths.
 check_binary() {
+    [ -x "$built/walkeep" ] || die "nothing was built in '$built'"
     newest=$(newest_glibc "$built/walkeep")
     case $libc in
         glibc)
-            [ "$(printf '%s\n' "$newest" "$GLIBC" | sort -V | tail -n 1)" = "$GLIBC" ] ||
+            [ -n "$newest" ] && [ "$(printf '%s\n' "$newest" "$GLIBC" | sort -V | tail -n 1)" = "$GLIBC" ] ||
                 die "the binary asks for glibc $newest, and may ask for $GLIBC at most"
             say "the newest symbol is of glibc $newest"
             ;;
@@ -161,13 +162,15 @@ check_binary() {
 
 # The licence of each crate that is linked in, with the texts that it brings.
 third_party_licences() {
-    echo "walkeep is linked with these crates. Each is under the licence beside it; their own texts follow."
+    echo "walkeep is built of these crates. Each is under the licence beside it; their own texts follow."
     echo
     crates=$(cargo tree --locked --edges normal --target "$target" --prefix none --format '{p} {l}' | grep -v '^walkeep ' |
         sed 's/ (proc-macro)//; s/ (\*)$//' | LC_ALL=C sort -u)
     printf '%s\n' "$crates"
     printf '%s\n' "$crates" | while read -r name crate_version _; do
-        for text in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$name-${crate_version#v}"/[LC][IO][CP][EY]*; do
+        source=$(echo "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$name-${crate_version#v}")
+        # What is written in C lies a folder further down.
+        for text in "$source"/LICEN[CS]E* "$source"/COPYING* "$source"/*/LICENSE; do
             [ -f "$text" ] || continue
             printf '\n---- %s: %s\n\n' "$name ${crate_version#v}" "${text##*/}"
             cat "$text"
@@ -190,7 +193,7 @@ lay_out() {
         sed -n '/^- /,/^## /{/^## /!s/^/  /p}' CHANGELOG.md | sed 's/^  - /  * /'
         echo
         echo " -- the walkeep developers <walkeep@localhost>  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")"
-    } >"$laid/changelog.deb"
+    } | gzip -9n >"$laid/changelog.Debian.gz"
 }
 
 pack_deb() {

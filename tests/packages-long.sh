@@ -40,8 +40,7 @@ forget_calls
 sh packaging/build.sh --only rpm --package-version 0.9.9 --out "$scratch/later" >/dev/null
 check "a later version installs over it" in_rpm_root -U "$scratch"/later/*.rpm
 same "an upgrade restarts the watches that run" "daemon-reload
-try-restart walkeep-watch@*.service
-daemon-reload" "$(calls)"
+try-restart walkeep-watch@*.service" "$(calls)"
 same "an edited configuration is kept" "WALKEEP_WATCH_FLAGS=--listen 9187" "$(cat "$root/etc/walkeep/units.env")"
 check "the links are still there" test -L "$root/usr/lib/walkeep/bin/pg_archivecleanup"
 check "it can be removed" in_rpm_root -e walkeep
@@ -56,7 +55,7 @@ dpkg-deb -x "$scratch"/static/*.deb "$scratch/static-tree"
 # A host that has nothing at all.
 mkdir "$scratch/empty"
 cp "$scratch/static-tree/usr/bin/walkeep" "$scratch/empty/"
-check "it runs where no library is" env -i chroot "$scratch/empty" /walkeep --version
+check "it runs where no library is" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$scratch/empty" /walkeep --version
 
 say "building the same again elsewhere"
 mkdir "$scratch/elsewhere"

@@ -62,8 +62,8 @@ lay_out_host() {
 # What is there, but for dpkg's own files and what the host wrote down.
 listing() { (cd "$root" && find . -path ./var/lib/dpkg -prune -o ! -type d ! -path ./calls ! -path ./var/log/dpkg.log -print | LC_ALL=C sort); }
 package() { dpkg --root="$root" --log=/dev/null --force-confdef --force-confold --force-not-root "$@"; }
-in_root() { env -i PATH=/usr/bin:/bin chroot "$root" "$@"; }
-as_user() { env -i PATH=/usr/bin:/bin chroot --userspec=1000:1000 "$root" "$@"; }
+in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"; }
+as_user() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot --userspec=1000:1000 "$root" "$@"; }
 calls() { cat "$root/calls" 2>/dev/null || true; }
 forget_calls() { rm -f "$root/calls"; }
 is_gone() { [ ! -e "$1" ] && [ ! -L "$1" ]; }
@@ -98,7 +98,7 @@ install_upgrade_remove() {
         is_gone "$root/usr/bin/$name" || die "$name is laid into the way of the server's own"
     done
     check "every file is root's, and nobody else may write it" \
-        sh -c '! tar -tvf "$1" | grep -v "^l" | grep -E "^.....(w|...w)|^[^ ]* [^r]"' - "$scratch/data.tar"
+        sh -c '! tar --numeric-owner -tvf "$1" | grep -v "^l" | grep -v "^[-d]....-..-. 0/0 "' - "$scratch/data.tar"
 
     # What a person does with it.
     mkdir -p "$root/archive" "$root/data/main"

@@ -2,6 +2,6 @@
 if [ "$1" -eq 0 ]; then
     rm -f /usr/lib/walkeep/bin/pg_archivecleanup /usr/lib/walkeep/bin/sys_archivecleanup
     rmdir /usr/lib/walkeep/bin /usr/lib/walkeep 2>/dev/null || true
+    [ ! -d /run/systemd/system ] || systemctl daemon-reload || true
 fi
-[ ! -d /run/systemd/system ] || systemctl daemon-reload || true
 exit 0

@@ -2,6 +2,7 @@
 //! answer or an error that names the file, in bounded space, and never more than was proven.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
@@ -71,6 +72,8 @@ fn name(text: &str) -> WalFileName {
 }
 
 /// Every kind of file that a repository has, as walkeep and other tools leave them.
+static WHOLE: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(whole);
+
 fn whole() -> BTreeMap<String, Vec<u8>> {
     let store = MemoryStore::default();
     let origin = origin();
@@ -124,7 +127,7 @@ fn whole() -> BTreeMap<String, Vec<u8>> {
 
 /// A file of a repository, and what becomes of it.
 fn changed() -> impl Strategy<Value = (String, Vec<u8>)> {
-    let files: Vec<_> = whole().into_iter().collect();
+    let files: Vec<_> = WHOLE.clone().into_iter().collect();
     prop::sample::select(files.clone()).prop_flat_map(move |(key, bytes)| {
         let others = files.iter().map(|(_, bytes)| bytes.clone()).filter(|bytes| bytes.len() < 4096);
         let own = std::iter::repeat_n(bytes, 20);
@@ -178,7 +181,7 @@ fn read_everything(store: &dyn Store) -> Result<Vec<(WalFileName, Fetched)>, Rep
 
 #[test]
 fn a_whole_repository_is_read() {
-    let delivered = read_everything(&store_with(&whole())).unwrap();
+    let delivered = read_everything(&store_with(&WHOLE)).unwrap();
     assert_eq!(delivered.len(), 3, "{delivered:?}");
 }
 
@@ -186,7 +189,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.min(500), ..ProptestConfig::default() })]
     #[test]
     fn whatever_becomes_of_one_file_nothing_panics_and_what_has_a_digest_is_delivered_as_it_was((key, bytes) in changed()) {
-        let mut files = whole();
+        let mut files = WHOLE.clone();
         let original = name("00000002.history");
         let digest = Digest::of(&files["00000002.history"]);
         prop_assume!(bytes.len() as u64 <= 2 * MOST_SMALL_BYTES);
