@@ -24,10 +24,10 @@ done
 look_at_files "$scratch/rpm"
 
 say "installing the .rpm"
-lay_out_host rpm-host
+lay_out_host rpm-host "$scratch/rpm/usr/bin/walkeep"
 mkdir -p "$root/var/lib/rpm"
-in_rpm_root() { rpm --root="$root" --nodeps --ignorearch --nosignature "$@"; }
-listing | grep -v '^./var/lib/rpm/' >"$scratch/before"
+in_rpm_root() { rpm --root="$root" --nodeps "$@"; }
+listing >"$scratch/before"
 check "the .rpm installs" in_rpm_root -i "$rpm"
 same "it enables and begins nothing" "daemon-reload" "$(calls)"
 for name in pg_archivecleanup sys_archivecleanup; do
@@ -44,7 +44,7 @@ try-restart walkeep-watch@*.service" "$(calls)"
 same "an edited configuration is kept" "WALKEEP_WATCH_FLAGS=--listen 9187" "$(cat "$root/etc/walkeep/units.env")"
 check "the links are still there" test -L "$root/usr/lib/walkeep/bin/pg_archivecleanup"
 check "it can be removed" in_rpm_root -e walkeep
-listing | grep -v -e '^./var/lib/rpm/' -e '^./etc/walkeep/' >"$scratch/after"
+listing | grep -v -e '^./var/lib/rpm/' -e '^./root/.rpmdb/' -e '^./etc/walkeep/' >"$scratch/after"
 check "nothing else is left" diff "$scratch/before" "$scratch/after"
 check "the configuration that a person wrote stays" test -f "$root/etc/walkeep/main.toml"
 

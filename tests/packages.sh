@@ -43,16 +43,16 @@ with_libraries() {
     done
 }
 
-# A host with a C library, a shell, and systemd, of which only systemctl is there.
+# lay_out_host NAME PROGRAM: with a C library, a shell, and systemd, of which only systemctl is there.
 lay_out_host() {
     root=$scratch/$1
     mkdir -p "$root/var/lib/dpkg/info" "$root/var/lib/dpkg/updates" "$root/var/log" "$root/tmp" "$root/dev" \
         "$root/run/systemd/system" "$root/etc/systemd/system" "$root/usr/bin" "$root/bin" "$root/lib"
     : >"$root/dev/null"
     for program in /bin/sh /bin/rm /bin/ln /bin/mkdir /bin/rmdir; do with_libraries "$program"; done
-    # Debian's dynamic linker, and what the program itself needs beyond the shell's.
-    with_libraries "$CARGO_TARGET_DIR/packages/native/x86_64-unknown-linux-gnu/release/walkeep"
-    rm -rf "${root:?}$CARGO_TARGET_DIR"
+    # What the program needs beyond the shell's.
+    with_libraries "$2"
+    rm -f "$root$2"
     printf '#!/bin/sh\necho "$*" >>/calls\n' >"$root/bin/systemctl"
     chmod 755 "$root/bin/systemctl"
     printf 'Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nMaintainer: x\nVersion: 2.31\nDescription: x\n\n' \
@@ -176,10 +176,10 @@ sh packaging/build.sh --libc native --only deb --out "$scratch/old" >/dev/null
 sh packaging/build.sh --libc native --only deb --out "$scratch/new" --package-version 0.9.9 >/dev/null
 dpkg-deb --fsys-tarfile "$scratch"/old/*.deb >"$scratch/data.tar"
 say "installing"
-lay_out_host host
-install_upgrade_remove "$scratch"/old/*.deb "$scratch"/new/*.deb
 mkdir "$scratch/unpacked"
 tar -xf "$scratch/data.tar" -C "$scratch/unpacked"
+lay_out_host host "$scratch/unpacked/usr/bin/walkeep"
+install_upgrade_remove "$scratch"/old/*.deb "$scratch"/new/*.deb
 look_at_files "$scratch/unpacked"
 [ -z "$long" ] || . tests/packages-long.sh
 echo "$passed passed, 0 failed"
