@@ -11,6 +11,8 @@ check "it runs" "$scratch/given-tree/usr/bin/walkeep" --version
 same "the .deb asks for that glibc" "libc6 (>= 2.17)" "$(dpkg-deb -f "$scratch"/given/*.deb Depends)"
 
 say "looking at the .rpm"
+# Debian's rpm keeps its database in the home directory.
+rpm() { HOME=$scratch command rpm "$@"; }
 rpm=$(ls "$scratch"/given/*.rpm)
 rpm -qlp "$rpm" 2>/dev/null >"$scratch/rpm-files"
 brings_everything "$scratch/rpm-files" "the .rpm"
@@ -26,7 +28,7 @@ look_at_files "$scratch/rpm"
 say "installing the .rpm"
 lay_out_host rpm-host "$scratch/rpm/usr/bin/walkeep"
 mkdir -p "$root/var/lib/rpm"
-in_rpm_root() { rpm --root="$root" --nodeps "$@"; }
+in_rpm_root() { HOME=/root command rpm --root="$root" --nodeps "$@"; }
 listing >"$scratch/before"
 check "the .rpm installs" in_rpm_root -i "$rpm"
 same "it enables and begins nothing" "daemon-reload" "$(calls)"
