@@ -81,7 +81,7 @@ fn rust_files(below: &Path) -> Vec<PathBuf> {
 fn sources(module: &str) -> Vec<(PathBuf, String)> {
     let is_test = |path: &PathBuf| {
         let name = path.file_stem().unwrap().to_str().unwrap();
-        ["tests", "contract", "fixtures", "samples", "manual"].contains(&name)
+        ["tests", "contract", "fixtures", "samples", "manual", "fuzz"].contains(&name)
     };
     let files = rust_files(&root().join("src").join(module)).into_iter().filter(|path| !is_test(path));
     let read = |path: PathBuf| {
@@ -151,4 +151,123 @@ fn every_test_that_a_promise_names_is_there() {
     }
     let missing: Vec<_> = named.into_iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
     assert!(missing.is_empty(), "docs/promises.md names tests that are not there: {missing:?}");
+}
+
+/// Where bytes are read that somebody else wrote. Each of these files has properties that start from real ones.
+const PARSERS: [&str; 22] = [
+    "src/cli/getopt.rs",
+    "src/cli/settings.rs",
+    "src/cluster/control_file.rs",
+    "src/cluster/recovery.rs",
+    "src/cluster/replication_slot.rs",
+    "src/cluster/run_state.rs",
+    "src/cluster/server_config/command_line.rs",
+    "src/cluster/server_config/scanner.rs",
+    "src/commands/archivecleanup/plan.rs",
+    "src/commands/inspect/tests.rs",
+    "src/commands/restore/spool.rs",
+    "src/health/command.rs",
+    "src/repository/envelope.rs",
+    "src/repository/fuzz.rs",
+    "src/repository/stamp.rs",
+    "src/serve/request.rs",
+    "src/wal/backup_label.rs",
+    "src/wal/extent.rs",
+    "src/wal/file_name.rs",
+    "src/wal/history.rs",
+    "src/wal/lsn.rs",
+    "src/wal/page_header.rs",
+];
+
+/// Files that read such bytes through one of those, or a word of their own that another property covers.
+const READ_BY_OTHERS: [&str; 9] = [
+    // State files of a repository: src/repository/fuzz.rs reads each of them.
+    "src/repository/claims.rs",
+    "src/repository/digest.rs",
+    "src/repository/holds.rs",
+    // Parts of a file name.
+    "src/wal/segment.rs",
+    "src/wal/system_identifier.rs",
+    "src/wal/timeline.rs",
+    // What a person typed.
+    "src/cli/units.rs",
+    "src/retention/policy.rs",
+    "src/serve/mod.rs",
+];
+
+#[test]
+fn every_parser_has_a_property_that_starts_from_real_files() {
+    for path in PARSERS {
+        let text = fs::read_to_string(root().join(path)).unwrap();
+        assert!(text.contains("mutated"), "{path} has no fuzz property");
+        assert!(
+            text.contains("mod fuzz {") || path.ends_with("fuzz.rs"),
+            "{path}: the property is in no module 'fuzz'"
+        );
+    }
+    let known: BTreeSet<&str> = PARSERS.into_iter().chain(READ_BY_OTHERS).collect();
+    for (path, code) in MAY_IMPORT.iter().flat_map(|(module, _)| sources(module)) {
+        let parses = code.contains("fn from_str(") || code.contains("fn parse(");
+        let path = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        assert!(
+            !parses || known.contains(path.as_str()),
+            "{path} parses, and is in no list of tests/architecture.rs"
+        );
+    }
+}
+
+/// How many crates walkeep names, how many its tests name besides, and how many all of it is made of, tools of the
+/// build and other platforms included. A number goes up only with the reason in Cargo.toml, and a look at what comes along.
+const MOST_DEPENDENCIES: usize = 20;
+const MOST_DEV_DEPENDENCIES: usize = 5;
+const MOST_CRATES: usize = 138;
+
+/// The lines of a section of Cargo.toml.
+fn section<'t>(manifest: &'t str, name: &str) -> Vec<&'t str> {
+    let rest = manifest.split_once(&format!("\n[{name}]\n")).unwrap().1;
+    rest.lines().take_while(|line| !line.starts_with('[')).collect()
+}
+
+fn is_dependency(line: &str) -> bool {
+    line.starts_with(|first: char| first.is_ascii_lowercase())
+}
+
+#[test]
+fn every_dependency_has_its_reason_and_there_are_no_more_than_agreed() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    for (name, most) in [("dependencies", MOST_DEPENDENCIES), ("dev-dependencies", MOST_DEV_DEPENDENCIES)] {
+        let lines = section(&manifest, name);
+        assert!(lines.iter().filter(|line| is_dependency(line)).count() <= most, "more than {most} {name}");
+        for pair in std::iter::once("").chain(lines).collect::<Vec<_>>().windows(2) {
+            // A comment tells of all lines that follow it without a gap.
+            let is_told = pair[0].starts_with('#') || is_dependency(pair[0]);
+            assert!(!is_dependency(pair[1]) || is_told, "no reason stands above '{}'", pair[1]);
+        }
+    }
+}
+
+#[test]
+fn every_crate_comes_from_the_registry_once_and_there_are_no_more_than_agreed() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let deny = fs::read_to_string(root().join("deny.toml")).unwrap();
+    let values = |key: &str| -> Vec<String> {
+        let begin = format!("{key} = \"");
+        lock.lines()
+            .filter_map(|line| Some(line.strip_prefix(&begin)?.trim_end_matches('"').to_owned()))
+            .collect()
+    };
+    let (names, sources) = (values("name"), values("source"));
+    assert_eq!(sources.len() + 1, names.len(), "only walkeep itself has no source");
+    assert!(sources.len() <= MOST_CRATES, "{} crates, {MOST_CRATES} at most", sources.len());
+    for source in sources {
+        let registry = source.strip_prefix("registry+").unwrap_or("nowhere");
+        assert!(deny.contains(&format!("allow-registry = [\"{registry}\"]")), "'{source}' is not allowed");
+    }
+    let in_deny = |name: &str| deny.contains(&format!("{{ crate = \"{name}\" }}"));
+    let mut seen = BTreeSet::new();
+    let twice: Vec<_> = names.iter().filter(|name| !seen.insert(*name) && !in_deny(name)).collect();
+    assert!(twice.is_empty(), "in two versions: {twice:?}; 'skip' in deny.toml lists what may be");
+    for refused in ["openssl-sys", "ring", "hyper", "tokio"] {
+        assert!(in_deny(refused) && !seen.contains(&refused.to_owned()), "{refused} is not wanted");
+    }
 }

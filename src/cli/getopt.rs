@@ -189,4 +189,22 @@ mod tests {
             }
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated_text;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_command_line_nothing_is_made_up(
+                line in mutated_text(&["-dn --strip-extension=.gz /a 000000010000000000000003", "-x .gz --de -- -d", "--debug=1 -q"]),
+            ) {
+                let words = words(&line);
+                if let Ok(typed) = parse(&KNOWN, &words) {
+                    prop_assert!(typed.arguments.len() <= words.len());
+                    prop_assert!(typed.arguments.iter().all(|argument| words.contains(argument)));
+                }
+            }
+        }
+    }
 }

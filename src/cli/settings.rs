@@ -401,6 +401,10 @@ impl ConfigFile {
             Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(source) => return Err(SettingsError::Unreadable { path, source }),
         };
+        Self::parse(path, &text)
+    }
+
+    fn parse(path: PathBuf, text: &str) -> Result<Self, SettingsError> {
         match text.parse::<Table>() {
             Ok(table) => Self { path, table }.with_known_keys(),
             Err(error) => Err(SettingsError::NotToml { path, source: Box::new(error) }),
@@ -459,5 +463,76 @@ impl ConfigFile {
 
     fn bad(&self, key: &'static str, reason: String) -> SettingsError {
         SettingsError::BadValue { path: self.path.clone(), key, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Arguments;
+    use proptest::prelude::*;
+
+    const SAMPLE: &str = include_str!("../../packaging/walkeep.toml.sample");
+
+    /// The sample with every key set.
+    fn whole_sample() -> String {
+        let set = |line: &str| match line.strip_prefix('#') {
+            Some(key) if key.starts_with(|first: char| first.is_ascii_lowercase()) => format!("{key}\n"),
+            _ => format!("{line}\n"),
+        };
+        SAMPLE.lines().map(set).collect()
+    }
+
+    fn keys(table: &Table) -> Vec<String> {
+        let keys = |(section, value): (&String, &Value)| match value {
+            Value::Table(inner) => inner.keys().map(|key| format!("{section}.{key}")).collect(),
+            _ => vec![section.clone()],
+        };
+        let mut keys: Vec<String> = table.iter().flat_map(keys).collect();
+        keys.sort();
+        keys
+    }
+
+    #[test]
+    fn the_sample_of_the_packages_has_every_key_and_is_understood() {
+        let known = {
+            let mut known = KEYS.map(str::to_owned);
+            known.sort();
+            known
+        };
+        let file = ConfigFile::parse("sample".into(), &whole_sample()).unwrap();
+        assert_eq!(keys(&file.table), known);
+        let as_it_is = ConfigFile::parse("sample".into(), SAMPLE).unwrap();
+        assert_eq!(keys(&as_it_is.table), ["cluster.pgdata", "repository.url"]);
+        let scratch = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut scratch.as_file(), whole_sample().as_bytes()).unwrap();
+        let typed = ["walkeep", "status", "--config", scratch.path().to_str().unwrap()].map(OsString::from);
+        let settings = Settings::resolve(&Arguments::read(&typed).unwrap().common, false);
+        assert!(settings.is_ok(), "{:?}", settings.err());
+    }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated_text;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_config_file_it_has_known_keys_or_is_refused(
+                text in mutated_text(&[&whole_sample(), SAMPLE, "log = \"info,json\"\n[repository]\nurl = \"file:///a\"\n"]),
+            ) {
+                match ConfigFile::parse("walkeep.toml".into(), &text) {
+                    Ok(file) => {
+                        prop_assert!(keys(&file.table).iter().all(|key| KEYS.contains(&key.as_str())));
+                        for key in KEYS {
+                            let _ = (file.text(key), file.texts(key));
+                            let _ = (file.parsed(key, number), file.parsed(key, str::parse::<Size>));
+                            let _ = (file.parsed(key, str::parse::<Duration>), file.parsed(key, LogSetting::parse));
+                            let _ = (file.parsed(key, str::parse::<Compression>), file.parsed(key, str::parse::<Jobs>));
+                        }
+                    }
+                    Err(error) => prop_assert!(error.to_string().contains("walkeep.toml")),
+                }
+            }
+        }
     }
 }

@@ -686,4 +686,27 @@ mod tests {
             }
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_control_file_its_checksum_right_or_wrong_nothing_impossible_is_read(
+                mut bytes in mutated(samples()),
+                crc in prop::sample::select(LAYOUTS.iter().map(|layout| layout.crc).collect::<Vec<_>>()),
+                is_sealed: bool,
+            ) {
+                if is_sealed && bytes.len() >= crc + 4 {
+                    seal(&mut bytes, crc);
+                }
+                if let Ok(control) = ControlFile::parse(&bytes, None) {
+                    prop_assert!(control.crc_offset + 4 <= bytes.len());
+                    let segment_bytes = control.segment_size.bytes();
+                    prop_assert!(segment_bytes.is_power_of_two() && (1 << 20..=1 << 30).contains(&segment_bytes));
+                }
+            }
+        }
+    }
 }

@@ -85,4 +85,23 @@ mod tests {
             let _ = is_standby_mode(&format!("standby_mode{value}"));
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated_text;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_recovery_conf_it_is_read_as_its_lines_are(
+                conf in mutated_text(&[
+                    "standby_mode = 'on'\nprimary_conninfo = 'host=a port=5432'\nrestore_command = 'cp /a/%f \"%p\"'\n",
+                    "# recovery\n  STANDBY_MODE\t=\ttrue # as ever\nrecovery_target_timeline = 'latest'\n",
+                ]),
+            ) {
+                let names = scanner::lines(conf.as_bytes()).filter_map(|(_, parsed)| parsed.ok());
+                let is_named = names.into_iter().any(|set| set.name == "standby_mode");
+                prop_assert!(is_named || !is_standby_mode(&conf));
+            }
+        }
+    }
 }

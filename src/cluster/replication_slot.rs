@@ -489,4 +489,23 @@ mod tests {
             }
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_slot_its_checksum_right_or_wrong_nothing_panics(
+                mut bytes in mutated(samples()), row in 0..LAYOUTS.len(), is_sealed: bool,
+            ) {
+                if is_sealed && bytes.len() >= HEADER_BYTES {
+                    seal(&mut bytes, LAYOUTS[row].covered_from);
+                }
+                if let Ok(slot) = SlotState::parse(&bytes) {
+                    prop_assert!(slot.name.len() <= bytes.len() * 3, "{}", slot.name);
+                }
+            }
+        }
+    }
 }

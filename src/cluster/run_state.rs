@@ -362,4 +362,24 @@ mod tests {
             let _ = PidFile::parse(&numbers);
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated_text;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_pid_file_a_process_is_never_number_0(
+                text in mutated_text(&[
+                    "4711\n/data/main\n1795267614\n5432\n/tmp\nlocalhost\n  54321 65536\nready   \n",
+                    "-815\n/data\n1795267614\n5432\n\n\n",
+                    "4711\n/data\n1795267614\n5432\n/tmp\n*\n  1 2\nstopping\n",
+                ]),
+            ) {
+                if let Some(file) = PidFile::parse(&text) {
+                    prop_assert!(file.raw_pid() > 0);
+                }
+            }
+        }
+    }
 }

@@ -138,4 +138,25 @@ mod tests {
             let _ = (words(&text), repository_of(&text), expanded_bytes(&text, "w"), shell_syntax(&text));
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated_text;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_command_what_is_read_of_it_stands_in_it(
+                text in mutated_text(&[
+                    "walkeep archive %p --repo '/a b' --compress zstd:3",
+                    "test ! -f /archive/%f && cp %p /archive/%f",
+                    "/bin/sh -c \"gzip < %p > '/a/%f.gz'\" ; true",
+                    "pgbackrest --stanza=main archive-push %p",
+                ]),
+            ) {
+                let longest = words(&text).iter().map(String::len).max();
+                prop_assert!(longest.unwrap_or_default() <= text.len());
+                let _ = (repository_of(&text), expanded_bytes(&text, "w"), shell_syntax(&text));
+            }
+        }
+    }
 }

@@ -283,4 +283,41 @@ mod tests {
             }
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::{fixture, mutated};
+
+        fn gzip(bytes: &[u8]) -> Vec<u8> {
+            let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            packer.write_all(bytes).unwrap();
+            packer.finish().unwrap()
+        }
+
+        fn lz4(bytes: &[u8]) -> Vec<u8> {
+            let mut packer = lz4_flex::frame::FrameEncoder::new(Vec::new());
+            packer.write_all(bytes).unwrap();
+            packer.finish().unwrap()
+        }
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_stored_file_it_is_refused_or_its_frame_is_checked(
+                form in prop::sample::select(Form::ALL.to_vec()),
+                bytes in mutated({
+                    let text = fixture!("12/wal/00000003.history").repeat(9);
+                    vec![packed(&text), zstd::encode_all(text.as_slice(), 3).unwrap(), lz4(&text), gzip(&text), text]
+                }),
+            ) {
+                if let Ok(mut decoded) = decode(form, Box::new(Cursor::new(bytes.clone()))) {
+                    if let Some(envelope) = &decoded.envelope {
+                        prop_assert_eq!(envelope.format, Envelope::FORMAT);
+                    }
+                    let mut sink = Vec::new();
+                    let read = decoded.bytes.by_ref().take(1 << 20).read_to_end(&mut sink);
+                    prop_assert!(form != Form::Plain || (read.is_ok() && sink == bytes));
+                }
+            }
+        }
+    }
 }

@@ -10,6 +10,8 @@ mod envelope;
 mod error;
 mod fetch;
 mod fingerprint;
+#[cfg(test)]
+mod fuzz;
 mod holdings;
 mod holds;
 mod identity;

@@ -269,4 +269,22 @@ mod tests {
         let of_the_future = SourceStamp { mtime_ns: i64::MAX, ..source };
         assert!(!of_the_future.has_rested(at(1_800_000_000)));
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_stamp_it_says_what_was_written_or_nothing(
+                (written, bytes) in stamp().prop_flat_map(|stamp| {
+                    let bytes = stamp.to_bytes().unwrap();
+                    (Just(stamp), mutated(vec![bytes]))
+                }),
+            ) {
+                let is_as_written = bytes == written.to_bytes().unwrap();
+                prop_assert_eq!(Stamp::parse(&bytes), is_as_written.then_some(written));
+            }
+        }
+    }
 }

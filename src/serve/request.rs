@@ -150,4 +150,24 @@ mod tests {
             let _ = Request::parse(&[&bytes[..], b"\r\n\r\n"].concat());
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_request_its_path_is_plain_and_short(
+                head in mutated(vec![
+                    b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:9187\r\nAccept: */*\r\n\r\n".to_vec(),
+                    b"HEAD /status?x=1 HTTP/1.0\r\n\r\n".to_vec(),
+                ]),
+            ) {
+                if let Ok(request) = Request::parse(&head) {
+                    prop_assert!(request.path.starts_with('/') && request.path.len() <= MOST_HEAD_BYTES);
+                    prop_assert!(request.path.bytes().all(|byte| byte.is_ascii_graphic()));
+                }
+            }
+        }
+    }
 }

@@ -219,4 +219,30 @@ mod tests {
             let _ = BackupLabel::parse(&broken);
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_label_its_timelines_are_those_of_its_segments(
+                bytes in mutated(vec![
+                    BACKUP.as_bytes().to_vec(),
+                    fixture!("15-debian/wal/00000001000000000000001E.00000028.backup").to_vec(),
+                    fixture!("15-debian/wal/000000010000000000000025.00000028.backup").to_vec(),
+                ]),
+            ) {
+                match BackupLabel::parse(&bytes) {
+                    Ok(label) => {
+                        let own = label.start_segment.timeline();
+                        prop_assert!(label.start_timeline.is_none_or(|timeline| timeline == own));
+                        let stop = label.stop.map(|stop| stop.segment.timeline());
+                        prop_assert!(stop.is_none() || label.stop_timeline.is_none() || label.stop_timeline == stop);
+                    }
+                    Err(error) => prop_assert!(error.to_string().len() < 2000, "a message stays short"),
+                }
+            }
+        }
+    }
 }

@@ -124,4 +124,27 @@ mod tests {
             prop_assert!(extent.valid_pages() + extent.pages_behind_a_hole() <= extent.pages());
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_segment_no_more_pages_are_valid_than_there_are(
+                bytes in mutated(vec![
+                    unpack(fixture!("10/wal/000000010000000000000003.gz"))[..5 * 8192].to_vec(),
+                    unpack(fixture!("15-debian/wal/seg1MB_000000010000000100000000.gz"))[..3 * 8192].to_vec(),
+                ]),
+            ) {
+                if let Ok(first) = LongPageHeader::parse(&bytes) {
+                    let mut extent = PageExtent::new(first);
+                    extent.take(&bytes);
+                    prop_assert!(extent.valid_pages() + extent.pages_behind_a_hole() <= extent.pages());
+                    prop_assert!(extent.pages() <= bytes.len() as u64 / 512 + 1);
+                    prop_assert!(extent.end() >= first.page.page_address);
+                }
+            }
+        }
+    }
 }

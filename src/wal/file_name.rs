@@ -185,4 +185,25 @@ mod tests {
             }
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated_text;
+
+        proptest! {
+            #[test]
+            fn what_becomes_of_a_name_is_that_very_name_or_none(
+                text in mutated_text(&[
+                    "000000010000000000000003",
+                    "000000010000000000000003.partial",
+                    "000000010000000000000003.00000028.backup",
+                    "00000002.history",
+                ]),
+            ) {
+                if let Ok(name) = text.parse::<WalFileName>() {
+                    prop_assert_eq!(name.to_string(), text);
+                }
+            }
+        }
+    }
 }

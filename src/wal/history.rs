@@ -196,4 +196,28 @@ mod tests {
             }
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_history_its_entries_ascend_to_its_own_timeline(
+                own in 1u32..9,
+                bytes in mutated(vec![
+                    fixture!("12/wal/00000003.history").to_vec(),
+                    fixture!("15-debian/wal/00000002.history").to_vec(),
+                    fixture!("17/wal/00000003.history").to_vec(),
+                ]),
+            ) {
+                if let Ok(history) = TimelineHistory::parse(timeline(own), &bytes) {
+                    let timelines: Vec<_> = history.entries().iter().map(|entry| entry.timeline).collect();
+                    prop_assert!(timelines.is_sorted_by(|a, b| a < b));
+                    prop_assert!(timelines.iter().all(|timeline| *timeline < history.timeline()));
+                    prop_assert!(timelines.len() <= bytes.split(|byte| *byte == b'\n').count());
+                }
+            }
+        }
+    }
 }

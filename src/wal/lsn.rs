@@ -74,4 +74,18 @@ mod tests {
             let _ = text.parse::<Lsn>();
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated_text;
+
+        proptest! {
+            #[test]
+            fn what_becomes_of_a_position_is_a_position_or_none(text in mutated_text(&["0/3000028", "1/FFFFFFFF", "FFFFFFFF/0"])) {
+                if let Ok(lsn) = text.parse::<Lsn>() {
+                    prop_assert_eq!(lsn.to_string().parse::<Lsn>().unwrap(), lsn);
+                }
+            }
+        }
+    }
 }

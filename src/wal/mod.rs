@@ -7,7 +7,7 @@ mod coverage;
 mod extent;
 mod file_name;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod history;
 mod lineage;
 mod lsn;

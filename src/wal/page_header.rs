@@ -264,4 +264,27 @@ mod tests {
             let _ = LongPageHeader::parse(&bytes);
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_first_page_its_sizes_are_such_as_a_server_has(
+                bytes in mutated(vec![
+                    unpack(fixture!("10/wal/000000010000000000000003.gz"))[..64].to_vec(),
+                    unpack(fixture!("15-debian/wal/seg1MB_000000010000000100000000.gz"))[..64].to_vec(),
+                    unpack(fixture!("17/wal/000000010000000000000003.gz"))[..64].to_vec(),
+                ]),
+            ) {
+                if let Ok(header) = LongPageHeader::parse(&bytes) {
+                    let segment_bytes = header.segment_size.bytes();
+                    prop_assert!(segment_bytes.is_power_of_two() && (1 << 20..=1 << 30).contains(&segment_bytes));
+                    prop_assert!(header.block_bytes.is_power_of_two() && BLOCK_BYTES.contains(&header.block_bytes));
+                    prop_assert_eq!(Some(header.page), PageHeader::parse(&bytes));
+                }
+            }
+        }
+    }
 }

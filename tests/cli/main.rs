@@ -21,9 +21,10 @@ mod doctor;
 mod drain;
 mod gate;
 mod hold;
+mod init;
 mod monitoring;
 mod page;
-mod init;
+
 mod prefetch;
 mod prune;
 mod race;

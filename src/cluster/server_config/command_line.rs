@@ -147,4 +147,22 @@ mod tests {
             let _ = CommandLine::parse(opts.as_bytes());
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_command_line_it_says_no_more_than_stands_there(
+                text in mutated(vec![
+                    b"/usr/bin/postgres \"-D\" \"/d\" \"-c\" \"archive_mode=on\" \"--archive-command=cp %p /a b/%f\"\n".to_vec(),
+                    b"/opt/Kingbase/bin/kingbase \"-D\" \"/data\" \"-cWAL_LEVEL=replica\"\n".to_vec(),
+                ]),
+            ) {
+                let said = CommandLine::parse(&text).settings;
+                prop_assert!(said.iter().map(|set| set.value.len()).sum::<usize>() <= text.len());
+            }
+        }
+    }
 }

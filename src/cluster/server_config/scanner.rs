@@ -370,4 +370,29 @@ mod tests {
             prop_assert_eq!(set.unwrap().value, value.into_bytes());
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_configuration_no_value_is_longer_than_its_line(
+                text in mutated(vec![
+                    b"# server\narchive_mode = on\narchive_command = 'walkeep archive %p --repo ''/a b'' '\n".to_vec(),
+                    b"include_if_exists 'es_rep.conf'\ninclude_dir = 'conf.d'\nwal_level=replica\n".to_vec(),
+                    b"shared_buffers = 128MB\nmy.option = 'a\\'b\\n\\101'\nport 54321\n".to_vec(),
+                ]),
+            ) {
+                let rows: Vec<_> = text.split(|byte| *byte == b'\n').collect();
+                for (number, set) in lines(&text) {
+                    let line = rows[usize::try_from(number).unwrap() - 1];
+                    match set {
+                        Ok(set) => prop_assert!(set.value.len() <= line.len()),
+                        Err(error) => prop_assert!(error.near.len() <= 3 * MOST_NEAR_BYTES),
+                    }
+                }
+            }
+        }
+    }
 }

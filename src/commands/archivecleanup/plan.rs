@@ -231,4 +231,30 @@ mod tests {
             let _ = Selection { extension, ..chosen }.takes(&file);
         }
     }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_name_only_what_comes_before_goes(
+                oldest in mutated(vec![
+                    b"000000010000000000000010".to_vec(),
+                    b"000000010000000000000010.partial".to_vec(),
+                    b"000000010000000000000010.00000028.backup".to_vec(),
+                ]),
+                name in mutated(vec![b"00000001000000000000000F".to_vec(), b"00000002.history".to_vec(), b"00000001000000000000000F.gz".to_vec()]),
+            ) {
+                if let Some(oldest_kept) = OldestKept::parse(&oldest, b".gz") {
+                    let kept = oldest_kept.as_str().to_owned();
+                    let selection = Selection { oldest_kept, extension: b".gz".to_vec(), backup_histories: true };
+                    if selection.takes(&name) {
+                        prop_assert!(name[8..24] < kept.as_bytes()[8..]);
+                        prop_assert!(!name.ends_with(b".history"));
+                    }
+                }
+            }
+        }
+    }
 }

@@ -358,3 +358,33 @@ proptest! {
         prop_assert!(!found.is_sound());
     }
 }
+
+mod fuzz {
+    use super::*;
+    use crate::wal::fixtures::{fixture, mutated, unpack};
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.min(1000), ..ProptestConfig::default() })]
+        #[test]
+        fn whatever_becomes_of_a_servers_file_it_is_looked_at_or_refused_in_few_words(
+            bytes in mutated(vec![
+                fixture!("12/running/pg_control").to_vec(),
+                fixture!("18/running/pg_control").to_vec(),
+                fixture!("17/running/slot_phys_reserved.state").to_vec(),
+                fixture!("12/wal/00000003.history").to_vec(),
+                fixture!("15-debian/wal/00000001000000000000001E.00000028.backup").to_vec(),
+                unpack(fixture!("15-debian/wal/seg1MB_000000010000000100000000.gz"))[..3 * 8192].to_vec(),
+                fixture!("10/wal/000000010000000000000003.gz")[..4096].to_vec(),
+            ]),
+            name in prop::sample::select(vec![
+                "state", "pg_control", SEGMENT, "000000010000000000000003.gz", "00000002.history", "backup_label",
+                "000000010000000000000003.00000028.backup", "000000010000000000000003.partial",
+            ]),
+        ) {
+            if let Err(error) = look_at(name, &bytes) {
+                prop_assert!(error.to_string().len() < 4000);
+                let _ = error.hint();
+            }
+        }
+    }
+}

@@ -310,6 +310,7 @@ impl<'a> Patience<'a> {
 mod tests {
     use super::*;
     use crate::wal::SegmentSize;
+    use proptest::prelude::*;
     use std::cell::Cell;
 
     struct Hands(Cell<Duration>);
@@ -354,5 +355,24 @@ mod tests {
     #[test]
     fn the_spool_lies_beside_the_directory_that_it_is_of() {
         assert_eq!(beside("/srv/pg/main".as_ref()), Path::new("/srv/pg/main.walkeep-spool"));
+    }
+
+    mod fuzz {
+        use super::*;
+        use crate::wal::fixtures::mutated;
+
+        proptest! {
+            #[test]
+            fn whatever_becomes_of_a_name_in_the_spool_it_leads_nowhere_else(
+                name in mutated(vec![format!("000000010000000000000003.{}.{}", "ab".repeat(32), "cd".repeat(32)).into_bytes()]),
+            ) {
+                let spool = Spool { dir: "/spool".into() };
+                // No file is called so.
+                if let Some(ready) = spool.parse(&name).filter(|_| !name.contains(&b'/')) {
+                    prop_assert_eq!(ready.path.parent(), Some(Path::new("/spool")));
+                    prop_assert!(ready.path.as_os_str().as_bytes().ends_with(&name));
+                }
+            }
+        }
     }
 }
