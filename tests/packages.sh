@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs, upgrades, removes and purges walkeep's packages in a tree of their own, and looks at what they bring.
 #
-#   sh tests/packages.sh          the .deb, of an ordinary release build
+#   sh tests/packages.sh          the .deb, of what cargo has built for the other tests
 #   sh tests/packages.sh --long   .deb and .rpm as they are given away: against glibc 2.17, and static; and that two builds
 #                                 in two places give the same bytes
 #

@@ -24,6 +24,7 @@ mod hold;
 mod init;
 mod monitoring;
 mod page;
+mod pictures;
 
 mod prefetch;
 mod prune;
