@@ -345,6 +345,38 @@ fn thresholds_are_told_when_they_are_crossed_and_a_reload_changes_them() {
 }
 
 #[test]
+fn a_configuration_that_cannot_be_followed_leaves_the_old_one_where_it_is() {
+    let scene = Scene::with_repository("zstd");
+    scene.data_directory("other", "15", &control_file_of(SYSTEM));
+    let (data, other) = (scene.shown("data"), scene.shown("other"));
+    let pgdata = |data: &str| scene.write("walkeep.toml", format!("[cluster]\npgdata = '{data}'\n"));
+    // Somebody else watches it.
+    let mut elsewhere = scene.call(&["watch", "-D", &other]).command();
+    let log = File::create(scene.path("elsewhere.log")).unwrap();
+    let mut elsewhere = elsewhere.stderr(log).spawn().unwrap();
+    until("the other one watches", || !scene.read("elsewhere.log").is_empty());
+    let call = scene.call(&["watch", "-v"]).env("WALKEEP_CONFIG", pgdata(&data)).cwd("/");
+    let daemon = Daemon::of(&scene, call);
+    daemon.until_told("watching '");
+    for round in 1..3 {
+        pgdata(&other);
+        daemon.signal("HUP");
+        until("it goes on", || count(&daemon.log(), &format!("info: watching '{data}'")) > round);
+    }
+    offer(&scene, SEGMENT);
+    daemon.until_stored(&[SEGMENT]);
+    elsewhere.kill().unwrap();
+    elsewhere.wait().unwrap();
+    daemon.signal("HUP");
+    daemon.until_told(&format!("info: watching '{other}'"));
+    let log = daemon.terminate();
+    let told = format!(
+        "error: cannot reload the configuration: the old one stays\ncause: another walkeep watches '{other}'\n"
+    );
+    assert_eq!(count(&log, &told), 2, "{log}");
+}
+
+#[test]
 fn a_switch_of_timelines_is_told_and_its_history_is_stored_first() {
     let scene = Scene::with_repository("none");
     let daemon = Daemon::start(&scene, &["-v"]);
