@@ -8,7 +8,7 @@ mod queue;
 mod totals;
 mod troubles;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -21,7 +21,7 @@ use super::{
 use crate::cluster::{Cluster, ClusterError, ControlFile};
 use crate::fsx::{DirectoryId, Instance, PathError};
 use crate::repository::{Identity, Origin, Repository, RepositoryError};
-use crate::storage::Store;
+use crate::storage::{ObjectStat, Store};
 use crate::wake::{Wake, Waker};
 use crate::wal::SegmentSize;
 use alarms::Alarms;
@@ -146,9 +146,13 @@ pub struct Watch<'a> {
     wake: Wake,
     /// The directory of the status files whose events come, and whether they do.
     watched: Option<(DirectoryId, bool)>,
+    /// When those events were asked for last.
+    asked_at: Duration,
     troubles: Troubles,
     alarms: Alarms,
     pending: Pending,
+    /// The repository that the pending files were stored in.
+    stored_in: Option<ObjectStat>,
     /// When repository and claim are looked at again.
     next_check: Duration,
 }
@@ -177,8 +181,10 @@ impl<'a> Watch<'a> {
             instance,
             wake: Wake::on(&[]),
             watched: None,
+            asked_at: Duration::ZERO,
             troubles: Troubles::default(),
             pending: Pending::default(),
+            stored_in: None,
             next_check: Duration::ZERO,
         })
     }
@@ -277,7 +283,7 @@ impl<'a> Watch<'a> {
     fn follow_events(&mut self, cluster: &Cluster, now: Duration) -> Result<(), PathError> {
         let status = cluster.archive_status();
         let directory = DirectoryId::of(status.directory())?;
-        if self.watched == Some((directory, true)) {
+        if self.watched == Some((directory, true)) && self.still_comes(status.directory(), now) {
             return Ok(());
         }
         let again = self.watched.is_some_and(|(watched, _)| watched == directory);
@@ -287,12 +293,22 @@ impl<'a> Watch<'a> {
         }
         let comes = self.wake.watch(&[status.directory()]);
         self.watched = Some((directory, comes));
+        self.asked_at = now;
         if comes {
             self.mend(subject);
         } else {
             self.tell(subject, &NoEvents, NoEvents.hint(), now);
         }
         Ok(())
+    }
+
+    /// Whether the system sends the events of a directory that it was asked for; it is asked again now and then.
+    fn still_comes(&mut self, directory: &Path, now: Duration) -> bool {
+        if now.saturating_sub(self.asked_at) < LOOK_EVERY {
+            return true;
+        }
+        self.asked_at = now;
+        self.wake.ask_again(&[directory])
     }
 
     /// Stores what is pending, and looks after repository and claim now and then.
@@ -322,6 +338,10 @@ impl<'a> Watch<'a> {
                 return Taking::Rests;
             }
         };
+        if self.is_another(&repository) {
+            self.pending.forget();
+            return Taking::GoesOn;
+        }
         let at_once = pool::at_once(self.request.jobs);
         let terms = Terms {
             level: self.request.level,
@@ -361,6 +381,13 @@ impl<'a> Watch<'a> {
             Identity { system_identifier: control.system_identifier, segment_size: control.segment_size };
         repository.bind(identity, Some(cluster.dialect().key()), origin)?;
         Ok(repository)
+    }
+
+    /// Whether another repository has taken the place of the one that was stored in: what is pending is not in that.
+    fn is_another(&mut self, repository: &Repository<'_>) -> bool {
+        let Ok(mark) = repository.mark() else { return false };
+        let before = std::mem::replace(&mut self.stored_in, mark);
+        before.is_some() && before != self.stored_in
     }
 
     /// Looks at the room in the repository, and refreshes the node's claim, once in a while.
