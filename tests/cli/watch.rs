@@ -25,6 +25,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 pub struct Daemon<'s> {
     scene: &'s Scene,
     child: Child,
+    log: &'static str,
 }
 
 impl<'s> Daemon<'s> {
@@ -33,12 +34,16 @@ impl<'s> Daemon<'s> {
     }
 
     pub fn of(scene: &'s Scene, call: Call) -> Self {
-        let log = File::create(scene.path("log")).unwrap();
-        Self { scene, child: call.command().stderr(log).spawn().unwrap() }
+        Self::start_logging(scene, call, "log")
+    }
+
+    fn start_logging(scene: &'s Scene, call: Call, log: &'static str) -> Self {
+        let file = File::create(scene.path(log)).unwrap();
+        Self { scene, child: call.command().stderr(file).spawn().unwrap(), log }
     }
 
     pub fn log(&self) -> String {
-        String::from_utf8(self.scene.read("log")).unwrap()
+        String::from_utf8(self.scene.read(self.log)).unwrap()
     }
 
     #[track_caller]
@@ -392,10 +397,8 @@ fn a_configuration_that_cannot_be_followed_leaves_the_old_one_where_it_is() {
     let (data, other) = (scene.shown("data"), scene.shown("other"));
     let pgdata = |data: &str| scene.write("walkeep.toml", format!("[cluster]\npgdata = '{data}'\n"));
     // Somebody else watches it.
-    let mut elsewhere = scene.call(&["watch", "-D", &other]).command();
-    let log = File::create(scene.path("elsewhere.log")).unwrap();
-    let mut elsewhere = elsewhere.stderr(log).spawn().unwrap();
-    until("the other one watches", || !scene.read("elsewhere.log").is_empty());
+    let elsewhere = Daemon::start_logging(&scene, scene.call(&["watch", "-D", &other]), "elsewhere.log");
+    elsewhere.until_told("watching '");
     let call = scene.call(&["watch", "-v"]).env("WALKEEP_CONFIG", pgdata(&data)).cwd("/");
     let daemon = Daemon::of(&scene, call);
     daemon.until_told("watching '");
@@ -406,8 +409,7 @@ fn a_configuration_that_cannot_be_followed_leaves_the_old_one_where_it_is() {
     }
     offer(&scene, SEGMENT);
     daemon.until_stored(&[SEGMENT]);
-    elsewhere.kill().unwrap();
-    elsewhere.wait().unwrap();
+    elsewhere.terminate();
     daemon.signal("HUP");
     daemon.until_told(&format!("info: watching '{other}'"));
     let log = daemon.terminate();
