@@ -216,7 +216,8 @@ pub(super) struct RestoreArgs {
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<Duration>,
     /// Fetches up to so many of the next segments while the server replays, and lays them ready; for a server's recovery
-    /// only, not for pg_rewind. They take that much space beside the data directory [env: WALKEEP_PREFETCH]
+    /// only, not for pg_rewind, and not where the server is process 1 of a container. They take that much space beside
+    /// the data directory [env: WALKEEP_PREFETCH]
     /// [default: 0, off]
     #[arg(long, value_name = "N")]
     pub prefetch: Option<Files>,

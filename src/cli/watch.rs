@@ -44,13 +44,26 @@ pub(super) fn run(args: &WatchArgs, common: &Common, settings: Settings, err: St
         err.error(&Failure::new(format!("cannot listen on '{address}'"), &error, None));
         return FAILED;
     }
+    let mut before = None;
     loop {
         match watch_with(args, common, &settings, (&signals, &board)) {
             Ended::With(code) => return code,
-            Ended::ToReload(new) => settings = Arc::from(new),
+            Ended::ToReload(new) => before = Some(std::mem::replace(&mut settings, Arc::from(new))),
+            Ended::NotBegun(failure, code) => {
+                // What was watched until now is watched on, whatever the new configuration asks for.
+                let Some(old) = before.take() else {
+                    err.error(&failure);
+                    return code;
+                };
+                settings = old;
+                err.error(&Failure { what: OLD_ONE_STAYS.to_owned(), ..failure });
+            }
         }
     }
 }
+
+/// What is told of a new configuration that cannot be followed.
+const OLD_ONE_STAYS: &str = "cannot reload the configuration: the old one stays";
 
 /// Answers over HTTP from now on, also while the configuration is reloaded.
 fn listen(address: Address, board: &Arc<Board>, err: Stderr) -> io::Result<()> {
@@ -65,6 +78,8 @@ enum Ended {
     With(u8),
     /// Another configuration counts from now on.
     ToReload(Box<Settings>),
+    /// It did not even begin, for that reason.
+    NotBegun(Failure, u8),
 }
 
 /// What makes no sense, or is missing.
@@ -107,9 +122,10 @@ fn watch_with(
 ) -> Ended {
     let err = Stderr::new(settings.log_format, settings.quiet, settings.verbose);
     let failed = |error: &dyn std::error::Error, hint, code| {
-        err.error(&Failure::new("cannot watch".to_owned(), error, hint));
-        Ended::With(code)
+        Ended::NotBegun(Failure::new("cannot watch".to_owned(), error, hint), code)
     };
+    // An end that nobody waited for must not be taken for one of those that are begun now.
+    signals.thread_ends.store(false, Ordering::SeqCst);
     let meant = match Meant::by(settings) {
         Ok(meant) => meant,
         Err(Unusable::Settings(error)) => return failed(&error, error.hint(), super::USAGE),
@@ -227,8 +243,6 @@ impl Supervisor<'_> {
             }
         }
         let ends: Vec<_> = watches.into_iter().map(ScopedJoinHandle::join).collect();
-        // An end that nobody waited for must not be taken for one of those that are begun next.
-        self.signals.thread_ends.store(false, Ordering::SeqCst);
         let sound = ends.iter().all(Result::is_ok);
         match course.next {
             _ if !sound => {
@@ -283,8 +297,7 @@ impl Supervisor<'_> {
     /// Reads the configuration again; one that makes no sense is told, and the old one stays.
     fn reload(&self) -> Option<Box<Settings>> {
         let refused = |error: &dyn std::error::Error, hint| {
-            let what = "cannot reload the configuration: the old one stays".to_owned();
-            self.err.error(&Failure::new(what, error, hint));
+            self.err.error(&Failure::new(OLD_ONE_STAYS.to_owned(), error, hint));
             None
         };
         let settings = match Settings::resolve(self.common, true) {

@@ -204,6 +204,13 @@ impl ArchiveRequest<'_> {
     }
 }
 
+/// The cluster of a file, and its control file as it was read once for many.
+#[derive(Clone, Copy)]
+pub(super) struct Belonging<'a> {
+    pub cluster: &'a Cluster,
+    pub control: &'a ControlFile,
+}
+
 /// What came of a file that nobody asks for yet.
 enum Attempt {
     /// It is known to be stored, and was not touched since.
@@ -220,14 +227,14 @@ impl Terms<'_> {
         &self,
         path: &Path,
         name: WalFileName,
-        control: &ControlFile,
+        of: Belonging<'_>,
         repository: &Repository<'_>,
     ) -> Result<(Put, u64), ArchiveError> {
         if let Some(bytes) = self.recognised(path, name, repository)? {
             return Ok((Put::AlreadyStored, bytes));
         }
         let mut source = SourceFile::open(path)?;
-        let identity = self.prove(path, name, &source, Some(control), repository)?;
+        let identity = self.prove_of(path, name, &source, of, repository)?;
         let put = self.put(name, &mut source, identity, repository)?;
         Ok((put, source.stamp().size))
     }
@@ -238,7 +245,7 @@ impl Terms<'_> {
         &self,
         path: &Path,
         name: WalFileName,
-        control: &ControlFile,
+        of: Belonging<'_>,
         repository: &Repository<'_>,
     ) -> Result<Attempt, ArchiveError> {
         if self.recognised(path, name, repository)?.is_some() {
@@ -249,7 +256,7 @@ impl Terms<'_> {
         if !source.stamp().has_rested(self.origin.now) {
             return Ok(Attempt::TooNew);
         }
-        let identity = self.prove(path, name, &source, Some(control), repository)?;
+        let identity = self.prove_of(path, name, &source, of, repository)?;
         let bytes = source.stamp().size;
         let offer = self.offer(name, &mut source, identity);
         Ok(Attempt::Placed(Box::new(repository.place(offer, self.origin)?), bytes))
@@ -265,6 +272,25 @@ impl Terms<'_> {
         let Ok(stamp) = stamp_at(path) else { return Ok(None) };
         let known = repository.recognises(name, &stamp, &self.origin.machine_id)?;
         Ok(known.then_some(stamp.size))
+    }
+
+    /// As [`Terms::prove`], of a file of a cluster whose control file was read before. A file that does not say whose
+    /// it is belongs to the cluster that has the data directory, and that may be another one by now: it is asked once
+    /// the file is open, for whoever took the directory took both.
+    fn prove_of(
+        &self,
+        path: &Path,
+        name: WalFileName,
+        source: &SourceFile,
+        of: Belonging<'_>,
+        repository: &Repository<'_>,
+    ) -> Result<Identity, ArchiveError> {
+        let says_whose = name.is_pages() && self.header_check;
+        let now = if says_whose { None } else { Some(of.cluster.control_file()?) };
+        let identity =
+            self.prove(path, name, source, Some(now.as_ref().unwrap_or(of.control)), repository)?;
+        repository.refuse_other(identity)?;
+        Ok(identity)
     }
 
     /// Proves that a file may be stored under its name: whose it is, that it is complete, and that there is room.

@@ -11,7 +11,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::archive::{Terms, refuse_superuser};
+use super::archive::{Belonging, Terms, refuse_superuser};
 use super::{ArchiveError, Observer, Progress, pool};
 use crate::cluster::{Backlog, Cluster, ClusterError, ControlFile};
 use crate::fsx::PathError;
@@ -165,7 +165,8 @@ impl Work<'_> {
             return self.settle_orphan(item.name);
         }
         let path = self.cluster.wal_directory().join(item.name.to_string());
-        match self.terms().archive(&path, item.name, self.control, self.repository) {
+        let of = Belonging { cluster: self.cluster, control: self.control };
+        match self.terms().archive(&path, item.name, of, self.repository) {
             Ok((Put::Stored { .. }, bytes)) => Outcome::Stored(bytes),
             Ok((Put::AlreadyStored | Put::SameWalStored, bytes)) => Outcome::AlreadyStored(bytes),
             Err(error) if ends_everything(&error) => Outcome::Ended(error),

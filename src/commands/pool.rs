@@ -13,28 +13,22 @@ pub(super) const fn at_once(jobs: usize) -> usize {
 /// Does the work for every item, several at once, begun in their order. What comes of each is settled on the
 /// calling thread as it comes; where that says `false`, nothing more is begun.
 ///
-/// One job is done by the calling thread itself.
+/// One job is done by the calling thread itself, and so is everything where the system gives it no threads.
 pub(super) fn run<I: Sync, O: Send>(
     jobs: usize,
     items: &[I],
     work: impl Fn(&I) -> O + Sync,
     mut settle: impl FnMut(usize, O) -> bool,
 ) {
-    if jobs <= 1 || items.len() <= 1 {
-        for (at, item) in items.iter().enumerate() {
-            if !settle(at, work(item)) {
-                break;
-            }
-        }
-        return;
-    }
+    let workers = if jobs <= 1 || items.len() <= 1 { 0 } else { items.len().min(jobs) };
     let next = AtomicUsize::new(0);
     let go_on = AtomicBool::new(true);
     let (sender, results) = mpsc::channel();
     thread::scope(|scope| {
-        for _ in 0..items.len().min(jobs) {
+        let mut begun = 0;
+        for _ in 0..workers {
             let (sender, next, go_on, work) = (sender.clone(), &next, &go_on, &work);
-            scope.spawn(move || {
+            let worker = move || {
                 while go_on.load(Ordering::Relaxed) {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(item) = items.get(at) else { break };
@@ -42,9 +36,16 @@ pub(super) fn run<I: Sync, O: Send>(
                         break;
                     }
                 }
-            });
+            };
+            if thread::Builder::new().spawn_scoped(scope, worker).is_err() {
+                break;
+            }
+            begun += 1;
         }
         drop(sender);
+        if begun == 0 {
+            let _ = items.iter().enumerate().all(|(at, item)| settle(at, work(item)));
+        }
         for (at, outcome) in results {
             if !settle(at, outcome) {
                 go_on.store(false, Ordering::Relaxed);

@@ -9,7 +9,7 @@ mod totals;
 mod trend;
 mod troubles;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -22,7 +22,7 @@ use super::{
 use crate::cluster::{Cluster, ClusterError, ControlFile, Queue};
 use crate::fsx::{DirectoryId, Instance, PathError};
 use crate::repository::{Identity, Origin, Repository, RepositoryError};
-use crate::storage::Store;
+use crate::storage::{ObjectStat, Store};
 use crate::wake::{Wake, Waker};
 use crate::wal::{SegmentNumber, SegmentSize, WalFileKind, WalFileName};
 use alarms::Alarms;
@@ -148,9 +148,13 @@ pub struct Watch<'a> {
     wake: Wake,
     /// The directory of the status files whose events come, and whether they do.
     watched: Option<(DirectoryId, bool)>,
+    /// When those events were asked for last.
+    asked_at: Duration,
     troubles: Troubles,
     alarms: Alarms,
     pending: Pending,
+    /// The repository that the pending files were stored in.
+    stored_in: Option<ObjectStat>,
     /// When repository and claim are looked at again.
     next_check: Duration,
 }
@@ -179,8 +183,10 @@ impl<'a> Watch<'a> {
             instance,
             wake: Wake::on(&[]),
             watched: None,
+            asked_at: Duration::ZERO,
             troubles: Troubles::default(),
             pending: Pending::default(),
+            stored_in: None,
             next_check: Duration::ZERO,
         })
     }
@@ -280,7 +286,7 @@ impl<'a> Watch<'a> {
     fn follow_events(&mut self, cluster: &Cluster, now: Duration) -> Result<(), PathError> {
         let status = cluster.archive_status();
         let directory = DirectoryId::of(status.directory())?;
-        if self.watched == Some((directory, true)) {
+        if self.watched == Some((directory, true)) && self.still_comes(status.directory(), now) {
             return Ok(());
         }
         let again = self.watched.is_some_and(|(watched, _)| watched == directory);
@@ -290,12 +296,22 @@ impl<'a> Watch<'a> {
         }
         let comes = self.wake.watch(&[status.directory()]);
         self.watched = Some((directory, comes));
+        self.asked_at = now;
         if comes {
             self.mend(subject);
         } else {
             self.tell(subject, &NoEvents, NoEvents.hint(), now);
         }
         Ok(())
+    }
+
+    /// Whether the system sends the events of a directory that it was asked for; it is asked again now and then.
+    fn still_comes(&mut self, directory: &Path, now: Duration) -> bool {
+        if now.saturating_sub(self.asked_at) < LOOK_EVERY {
+            return true;
+        }
+        self.asked_at = now;
+        self.wake.ask_again(&[directory])
     }
 
     /// Stores what is pending, and looks after repository and claim now and then.
@@ -325,6 +341,10 @@ impl<'a> Watch<'a> {
                 return Taking::Rests;
             }
         };
+        if self.is_another(&repository) {
+            self.pending.forget();
+            return Taking::GoesOn;
+        }
         let at_once = pool::at_once(self.request.jobs);
         let terms = Terms {
             level: self.request.level,
@@ -364,6 +384,13 @@ impl<'a> Watch<'a> {
             Identity { system_identifier: control.system_identifier, segment_size: control.segment_size };
         repository.bind(identity, Some(cluster.dialect().key()), origin)?;
         Ok(repository)
+    }
+
+    /// Whether another repository has taken the place of the one that was stored in: what is pending is not in that.
+    fn is_another(&mut self, repository: &Repository<'_>) -> bool {
+        let Ok(mark) = repository.mark() else { return false };
+        let before = std::mem::replace(&mut self.stored_in, mark);
+        before.is_some() && before != self.stored_in
     }
 
     /// Looks at the room in the repository, and refreshes the node's claim, once in a while.

@@ -144,6 +144,15 @@ impl<'s> Repository<'s> {
             None => identity.bind(self.store, dialect, origin)?,
         };
         self.identity = Some(bound);
+        self.refuse_other(identity)
+    }
+
+    /// Refuses what is of another cluster than the one that the repository is bound to.
+    ///
+    /// # Errors
+    /// When it is.
+    pub fn refuse_other(&self, identity: Identity) -> Result<(), RepositoryError> {
+        let bound = self.identity.unwrap_or(identity);
         if bound.system_identifier != identity.system_identifier {
             return Err(RepositoryError::OtherSystem {
                 repository: bound.system_identifier,
@@ -199,6 +208,14 @@ impl<'s> Repository<'s> {
     /// When the store cannot tell.
     pub fn free_bytes(&self) -> Result<u64, RepositoryError> {
         Ok(self.store.free_bytes()?)
+    }
+
+    /// What tells it from another repository that may take its place.
+    ///
+    /// # Errors
+    /// When the store cannot tell.
+    pub fn mark(&self) -> Result<Option<ObjectStat>, RepositoryError> {
+        Ok(self.store.stat(&Charter::key())?)
     }
 
     /// Whom it belongs to; `None` for a store without owners.

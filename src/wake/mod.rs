@@ -1,8 +1,11 @@
 //! Waking: when to look again. An event wakes, it never instructs: what happened is found by looking. A timer
 //! wakes too, for events get lost, and file systems of other hosts send none.
 
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, EventKind};
@@ -13,8 +16,7 @@ pub struct Wake {
     /// One place: events that come together count as one, and a burst of them takes no memory.
     events: Receiver<()>,
     sender: SyncSender<()>,
-    /// Held for its drop.
-    _watcher: Option<RecommendedWatcher>,
+    watcher: Option<RecommendedWatcher>,
 }
 
 /// Why a wait ended.
@@ -43,7 +45,7 @@ impl Wake {
     #[must_use]
     pub fn on(directories: &[&Path]) -> Self {
         let (sender, events) = sync_channel(1);
-        let mut wake = Self { events, sender, _watcher: None };
+        let mut wake = Self { events, sender, watcher: None };
         let _ = wake.watch(directories);
         wake
     }
@@ -52,7 +54,7 @@ impl Wake {
     #[must_use]
     pub fn watch(&mut self, directories: &[&Path]) -> bool {
         // The old descriptors go first: their number is limited.
-        self._watcher = None;
+        self.watcher = None;
         if directories.is_empty() {
             return true;
         }
@@ -62,13 +64,26 @@ impl Wake {
                 waker.wake();
             }
         };
-        let Ok(mut watcher) = notify::recommended_watcher(tell) else { return false };
-        let refused = directories
-            .iter()
-            .filter(|directory| watcher.watch(directory, RecursiveMode::NonRecursive).is_err())
-            .count();
-        self._watcher = Some(watcher);
-        refused == 0
+        // The crate takes for granted that it gets a thread, and panics where it got none; dropped then, it panics
+        // again, which would end the process.
+        if !there_are_threads() {
+            return false;
+        }
+        let Ok(watcher) = notify::recommended_watcher(tell) else { return false };
+        let mut watcher = ManuallyDrop::new(watcher);
+        let Ok(comes) = catch_unwind(AssertUnwindSafe(|| ask(&mut watcher, directories))) else {
+            return false;
+        };
+        self.watcher = Some(ManuallyDrop::into_inner(watcher));
+        comes
+    }
+
+    /// Asks for the events of the same directories once more; `false` where the system refuses one. It tells nobody
+    /// that it sends none any more: of a directory whose file system was unmounted and mounted again, or that was made
+    /// anew and got its old number.
+    #[must_use]
+    pub fn ask_again(&mut self, directories: &[&Path]) -> bool {
+        self.watcher.as_mut().is_some_and(|watcher| ask(watcher, directories))
     }
 
     /// What ends the waits of this one from elsewhere.
@@ -89,6 +104,16 @@ impl Wake {
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Woken::Timer,
         }
     }
+}
+
+/// `false` where one of the directories is refused; the others are watched all the same.
+fn ask(watcher: &mut RecommendedWatcher, directories: &[&Path]) -> bool {
+    let refused = |directory: &&&Path| watcher.watch(directory, RecursiveMode::NonRecursive).is_err();
+    directories.iter().filter(refused).count() == 0
+}
+
+fn there_are_threads() -> bool {
+    thread::Builder::new().spawn(|| ()).is_ok_and(|thread| thread.join().is_ok())
 }
 
 /// Whether somebody only looked, as we do after each event: that must not be the next one. A queue of events that
@@ -143,6 +168,24 @@ mod tests {
         std::thread::spawn(move || (0..1000).for_each(|_| waker.wake())).join().unwrap();
         assert_eq!(wake.wait(LONG), Woken::Event);
         assert_eq!(wake.wait(Duration::from_millis(1)), Woken::Timer);
+    }
+
+    #[test]
+    fn a_directory_that_was_made_anew_wakes_once_it_was_asked_for_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let status = dir.path().join("archive_status");
+        std::fs::create_dir(&status).unwrap();
+        let mut wake = Wake::on(&[&status]);
+        std::fs::remove_dir(&status).unwrap();
+        assert!(!wake.ask_again(&[&status]));
+        std::fs::create_dir(&status).unwrap();
+        // The end of the old one is told late, and takes the new one along.
+        while wake.wait(Duration::from_millis(100)) == Woken::Event {}
+        assert!(wake.ask_again(&[&status]) && wake.ask_again(&[&status]));
+        assert_eq!(wake.wait(Duration::from_millis(100)), Woken::Timer, "to ask is no event");
+        tempfile::NamedTempFile::new_in(&status).unwrap().keep().unwrap();
+        assert_eq!(wake.wait(LONG), Woken::Event);
+        assert!(!Wake::on(&[]).ask_again(&[&status]), "nothing was asked for");
     }
 
     #[test]

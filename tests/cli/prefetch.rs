@@ -111,6 +111,31 @@ fn what_comes_next_is_laid_ready_and_delivered_by_its_name() {
     }
 }
 
+/// Runs a server's first process with the data directory, and the call as its child.
+fn restore_under_process_one(scene: &Scene, pid: &str) -> Outcome {
+    need_root("it makes a PID namespace");
+    let script = format!(
+        "printf '%s\\n' {pid} \"$PWD\" > postmaster.pid; \"$@\" 2> ../told; code=$?; cat ../told >&2; \
+         while pgrep -f [l]ay-ready > /dev/null; do sleep 0.01; done; exit $code"
+    );
+    let call = scene.call_by(&["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", &script, "sh"]);
+    call.args(&args(SEGMENT, "2")).arg("-v").run()
+}
+
+#[test]
+fn nothing_is_fetched_ahead_where_the_server_would_take_the_death_of_whoever_does_for_a_crash() {
+    let scene = Scene::with_repository("zstd");
+    scene.store_segments(&SEGMENTS[..3]);
+    let outcome = restore_under_process_one(&scene, "1");
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+    assert!(scene.delivered() == Some(segment(SEGMENT)));
+    assert!(!scene.path(SPOOL).exists(), "{:?}", scene.listing(SPOOL));
+    outcome.says(&["info: cannot fetch ahead\n", "cause: the server is process 1 of its container"]);
+    // The same shell, and no server.
+    restore_under_process_one(&scene, "999999");
+    assert_eq!(ready_names(&scene), SEGMENTS[1..3]);
+}
+
 #[test]
 fn what_lies_ready_gets_the_mode_of_its_new_place() {
     let (scene, laid) = second_lies_ready("zstd");

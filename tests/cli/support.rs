@@ -381,6 +381,12 @@ impl Scene {
         call.args(args)
     }
 
+    /// The same, started by another program.
+    pub fn call_by(&self, program: &[&str]) -> Call {
+        let (program, args) = program.split_first().unwrap();
+        self.call_of(program.as_ref(), args).arg(env!("CARGO_BIN_EXE_walkeep"))
+    }
+
     /// The same under strace, which interferes as it is told.
     pub fn call_under_strace(&self, how: &[&str], args: &[&str]) -> Call {
         let trace = self.path("strace.out");

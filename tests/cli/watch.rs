@@ -25,6 +25,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 pub struct Daemon<'s> {
     scene: &'s Scene,
     child: Child,
+    log: &'static str,
 }
 
 impl<'s> Daemon<'s> {
@@ -33,12 +34,16 @@ impl<'s> Daemon<'s> {
     }
 
     pub fn of(scene: &'s Scene, call: Call) -> Self {
-        let log = File::create(scene.path("log")).unwrap();
-        Self { scene, child: call.command().stderr(log).spawn().unwrap() }
+        Self::start_logging(scene, call, "log")
+    }
+
+    fn start_logging(scene: &'s Scene, call: Call, log: &'static str) -> Self {
+        let file = File::create(scene.path(log)).unwrap();
+        Self { scene, child: call.command().stderr(file).spawn().unwrap(), log }
     }
 
     pub fn log(&self) -> String {
-        String::from_utf8(self.scene.read("log")).unwrap()
+        String::from_utf8(self.scene.read(self.log)).unwrap()
     }
 
     #[track_caller]
@@ -303,6 +308,47 @@ fn a_repository_that_is_gone_is_told_once_and_stored_into_when_it_is_back() {
 }
 
 #[test]
+fn a_repository_that_took_the_place_of_another_gets_what_is_pending() {
+    let scene = Scene::with_repository("zstd");
+    offer(&scene, SEGMENTS[0]);
+    let daemon = Daemon::start(&scene, &[]);
+    daemon.until_stored(&SEGMENTS[..1]);
+    daemon.until_claimed();
+    let next = scene.shown("next");
+    scene.call(&["init", "-D", ".", "--repo", &next, "--compress", "zstd"]).run().prints(&[]);
+    fs::rename(scene.path("repo"), scene.path("first")).unwrap();
+    fs::rename(scene.path("next"), scene.path("repo")).unwrap();
+    offer(&scene, SEGMENTS[1]);
+    daemon.until_stored(&SEGMENTS[..2]);
+    daemon.terminate();
+}
+
+#[test]
+fn a_file_that_does_not_say_whose_it_is_is_held_against_the_cluster_that_has_the_directory_now() {
+    let scene = Scene::with_repository("zstd");
+    let backup = format!("{SEGMENT}.00000028.backup");
+    scene.data_directory("other", "15", &control_file_of(OTHER_SYSTEM));
+    let path = scene.write(format!("other/pg_wal/{backup}"), "of the other cluster");
+    File::open(path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    offer(&scene, SEGMENT);
+    offer_bytes(&scene, &backup, b"of this one");
+    // The directory becomes another cluster's while the first of the two is read.
+    let (data, source) = (scene.shown("data"), scene.shown(&format!("data/pg_wal/{SEGMENT}")));
+    let hang = ["-P", &source, "-e", "trace=openat", "-e", "inject=openat:delay_exit=2000000:when=1"];
+    let call = scene.call_under_strace(&hang, &["watch", "-D", &data, "-j", "1"]).cwd("/");
+    let daemon = Daemon::of(&scene, call);
+    until("it opens the segment", || scene.read_if_there("strace.out").is_some_and(|out| !out.is_empty()));
+    fs::rename(scene.path("data"), scene.path("old")).unwrap();
+    fs::rename(scene.path("other"), scene.path("data")).unwrap();
+    daemon.until_told(&format!("this is {OTHER_SYSTEM}"));
+    daemon.until_told(&format!("warning: cannot archive '{backup}'"));
+    daemon.signal_traced("TERM");
+    let mut daemon = daemon;
+    daemon.ends(0);
+    assert_eq!(scene.stored(), [""; 0]);
+}
+
+#[test]
 fn a_watch_may_begin_before_anything_else_is_there() {
     let scene = Scene::new();
     fs::rename(scene.path("data"), scene.path("later")).unwrap();
@@ -342,6 +388,35 @@ fn thresholds_are_told_when_they_are_crossed_and_a_reload_changes_them() {
     let log = daemon.terminate();
     assert_eq!(count(&log, "are pending, more than"), 2, "{log}");
     assert_eq!(count(&log, "info: watching"), 2, "{log}");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_followed_leaves_the_old_one_where_it_is() {
+    let scene = Scene::with_repository("zstd");
+    scene.data_directory("other", "15", &control_file_of(SYSTEM));
+    let (data, other) = (scene.shown("data"), scene.shown("other"));
+    let pgdata = |data: &str| scene.write("walkeep.toml", format!("[cluster]\npgdata = '{data}'\n"));
+    // Somebody else watches it.
+    let elsewhere = Daemon::start_logging(&scene, scene.call(&["watch", "-D", &other]), "elsewhere.log");
+    elsewhere.until_told("watching '");
+    let call = scene.call(&["watch", "-v"]).env("WALKEEP_CONFIG", pgdata(&data)).cwd("/");
+    let daemon = Daemon::of(&scene, call);
+    daemon.until_told("watching '");
+    for round in 1..3 {
+        pgdata(&other);
+        daemon.signal("HUP");
+        until("it goes on", || count(&daemon.log(), &format!("info: watching '{data}'")) > round);
+    }
+    offer(&scene, SEGMENT);
+    daemon.until_stored(&[SEGMENT]);
+    elsewhere.terminate();
+    daemon.signal("HUP");
+    daemon.until_told(&format!("info: watching '{other}'"));
+    let log = daemon.terminate();
+    let told = format!(
+        "error: cannot reload the configuration: the old one stays\ncause: another walkeep watches '{other}'\n"
+    );
+    assert_eq!(count(&log, &told), 2, "{log}");
 }
 
 #[test]
@@ -442,6 +517,34 @@ fn where_no_events_are_to_be_had_the_timer_goes_on() {
     daemon.signal_traced("TERM");
     let mut daemon = daemon;
     daemon.ends(0);
+}
+
+#[test]
+fn where_the_system_gives_no_threads_one_does_everything() {
+    let scene = Scene::with_repository("zstd");
+    SEGMENTS[..3].iter().for_each(|name| offer(&scene, name));
+    // Each of its threads gets one and no other: the main one that which watches, and that which watches one to see
+    // whether there are any; the crate that brings the events gets none.
+    let refuse = ["-e", "trace=clone3", "-e", "inject=clone3:error=EAGAIN:when=2+"];
+    let daemon = Daemon::of(&scene, scene.call_under_strace(&refuse, &["watch", "-D", ".", "-j", "4"]));
+    daemon.until_stored(&SEGMENTS[..3]);
+    daemon.until_told("warning: no events come of");
+    daemon.signal_traced("TERM");
+    let mut daemon = daemon;
+    daemon.ends(0);
+}
+
+#[test]
+fn the_system_is_asked_again_for_events_that_it_may_have_ceased_to_send() {
+    let scene = Scene::with_repository("zstd");
+    let trace = ["-e", "trace=inotify_add_watch"];
+    let daemon = Daemon::of(&scene, scene.call_under_strace(&trace, &["watch", "-D", "."]));
+    let asked = || count(&String::from_utf8_lossy(&scene.read("strace.out")), "inotify_add_watch(");
+    until("it asks again", || scene.path("strace.out").exists() && asked() >= 2);
+    daemon.signal_traced("TERM");
+    let mut daemon = daemon;
+    daemon.ends(0);
+    assert!(!daemon.log().contains("no events"), "{}", daemon.log());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{ArchiveError, Attempt, Terms};
+use super::{ArchiveError, Attempt, Belonging, Terms};
 use crate::cluster::{Cluster, ClusterError, ControlFile};
 use crate::commands::drain::{ends_everything, was_taken_away};
 use crate::commands::{Clock, pool};
@@ -133,7 +133,8 @@ impl Batch<'_> {
         let place = |name: &WalFileName| {
             let path = self.cluster.wal_directory().join(name.to_string());
             let began = (self.stopwatch)();
-            let attempt = self.terms.place(&path, *name, self.control, self.repository);
+            let of = Belonging { cluster: self.cluster, control: self.control };
+            let attempt = self.terms.place(&path, *name, of, self.repository);
             (attempt, (self.stopwatch)().saturating_sub(began))
         };
         // As everywhere, the histories are durable before a segment is begun.

@@ -41,8 +41,18 @@ impl<'a> Scene<'a> {
         if !is_recoverys || folder != cluster.wal_directory() {
             return None;
         }
+        if is_adoptive_parent(cluster) {
+            return Some(Err(SpoolError::ServerIsProcessOne));
+        }
         Some(Spool::of(cluster, prefetch).map(|spool| Self { spool, prefetch }))
     }
+}
+
+/// Whether the server becomes the parent of whoever outlives the call that started it: it is the first process of a
+/// container. An orphan that is killed there is a crash of one of its own sessions for it, and it ends all of them and
+/// its recovery (`reaper` and `CleanupBackend` in postmaster/postmaster.c).
+fn is_adoptive_parent(cluster: &Cluster) -> bool {
+    cluster.server_pid().is_ok_and(|pid| pid == Some(1))
 }
 
 /// Fetches the segments behind one that was delivered, until as many lie ready as are wanted, the next one is not stored,

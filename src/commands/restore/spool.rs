@@ -30,6 +30,11 @@ pub enum SpoolError {
     /// It would be copied with the data directory, and its files taken for WAL.
     #[error("'{}' lies in the data directory, or where its WAL is", .0.display())]
     InTheWay(PathBuf),
+    /// Nobody else would reap the process that fetches.
+    #[error(
+        "the server is process 1 of its container, and would take the death of whoever fetches for a crash of its own"
+    )]
+    ServerIsProcessOne,
 }
 
 /// A segment that lies ready.
