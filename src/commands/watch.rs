@@ -326,9 +326,10 @@ impl<'a> Watch<'a> {
             return Taking::Rests;
         }
         let ahead = self.request.ahead;
-        let Choice { files, more } = self
-            .pending
-            .choose(ahead, MOST_AT_ONCE, now, |name| self.troubles.is_due(Subject::File(name), now));
+        let Choice { files, more } =
+            self.pending.choose(ahead, (MOST_AT_ONCE, self.troubles.is_full()), now, |name| {
+                self.troubles.is_due(Subject::File(name), now)
+            });
         if files.is_empty() && now < self.next_check {
             return Taking::Rests;
         }
@@ -358,6 +359,7 @@ impl<'a> Watch<'a> {
         let mut account = Account { watch: self, stop, clock, ended: false, fresh: false };
         Batch { terms, cluster, control, repository: &repository, stopwatch }.store(&files, &mut account);
         let (ended, fresh) = (account.ended, account.fresh);
+        self.pending.are_tried(&files);
         if ended {
             return Taking::Rests;
         }

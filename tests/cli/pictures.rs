@@ -72,7 +72,10 @@ fn the_pictures_show_what_the_documents_show() {
         let text = fs::read_to_string(docs().join(format!("{document}.md"))).unwrap();
         let lines = shown(&text, command);
         assert!(lines.len() > 3, "{name}: {lines:?}");
-        assert!(lines.iter().skip(1).all(|line| line.chars().count() <= COLUMNS), "{name} is wider than a terminal");
+        assert!(
+            lines.iter().skip(1).all(|line| line.chars().count() <= COLUMNS),
+            "{name} is wider than a terminal"
+        );
         let (path, drawn) = (docs().join(format!("pictures/{name}.svg")), draw(&lines));
         if std::env::var_os("WALKEEP_WRITE_MANUAL").is_some() {
             fs::write(&path, &drawn).unwrap();

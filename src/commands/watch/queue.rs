@@ -32,6 +32,8 @@ pub(super) struct Pending {
     moved_at: Option<Duration>,
     look_again_at: Option<Duration>,
     forgotten_at: Duration,
+    /// The last one that was tried.
+    tried: Option<WalFileName>,
 }
 
 impl Pending {
@@ -63,11 +65,12 @@ impl Pending {
 
     /// The next files to store. While the queue moves, the server's calls are at its beginning and store some files
     /// behind it by themselves: to store those here as well would be to do everything twice. Histories are left to
-    /// nobody: they are durable before a segment is begun.
+    /// nobody: they are durable before a segment is begun. Where it `goes_round`, those behind the last one that was tried
+    /// have their turn before it begins at the head again.
     pub fn choose(
         &self,
         ahead: usize,
-        most: usize,
+        (most, goes_round): (usize, bool),
         now: Duration,
         is_due: impl Fn(WalFileName) -> bool,
     ) -> Choice {
@@ -77,9 +80,22 @@ impl Pending {
             let is_history = name.kind() == WalFileKind::TimelineHistory;
             (*at >= left || is_history) && !self.stored.contains(name) && is_due(*name)
         };
-        let mut ours = self.files.iter().copied().enumerate().filter(is_ours).map(|(_, name)| name);
-        let files = ours.by_ref().take(most).collect();
-        Choice { files, more: ours.next().is_some() }
+        let behind = |tried: Option<WalFileName>| {
+            let is_behind = move |name: &WalFileName| {
+                tried.is_none_or(|tried| name.archive_order() > tried.archive_order())
+            };
+            let ours = self.files.iter().copied().enumerate().filter(is_ours).map(|(_, name)| name);
+            let mut ours = ours.filter(is_behind);
+            let files: Vec<_> = ours.by_ref().take(most).collect();
+            Choice { files, more: ours.next().is_some() }
+        };
+        let choice = behind(self.tried.filter(|_| goes_round));
+        if choice.files.is_empty() { behind(None) } else { choice }
+    }
+
+    /// These were tried.
+    pub fn are_tried(&mut self, files: &[WalFileName]) {
+        self.tried = files.last().copied();
     }
 
     /// A file is stored, and needs no other look.
@@ -131,7 +147,7 @@ mod tests {
     }
 
     fn chosen(pending: &Pending, now: u64) -> (usize, Option<WalFileName>) {
-        let choice = pending.choose(3, 100, S(now), |_| true);
+        let choice = pending.choose(3, (100, false), S(now), |_| true);
         (choice.files.len(), choice.files.first().copied())
     }
 
@@ -172,12 +188,27 @@ mod tests {
     }
 
     #[test]
+    fn where_too_much_fails_to_be_remembered_each_has_its_turn() {
+        let mut pending = Pending::default();
+        pending.see(segments(0..20), system(1), S(0));
+        let turns: Vec<Vec<WalFileName>> = (0..4)
+            .map(|_| {
+                let choice = pending.choose(0, (8, true), S(0), |_| true);
+                pending.are_tried(&choice.files);
+                choice.files
+            })
+            .collect();
+        assert_eq!(turns, [segments(0..8), segments(8..16), segments(16..20), segments(0..8)]);
+        assert_eq!(pending.choose(0, (8, false), S(0), |_| true).files, segments(0..8));
+    }
+
+    #[test]
     fn a_long_queue_is_stored_bit_by_bit() {
         let mut pending = Pending::default();
         pending.see(segments(0..20), system(1), S(0));
-        let choice = pending.choose(0, 8, S(0), |_| true);
+        let choice = pending.choose(0, (8, false), S(0), |_| true);
         assert_eq!(choice, Choice { files: segments(0..8), more: true });
-        assert!(!pending.choose(0, 20, S(0), |_| true).more);
+        assert!(!pending.choose(0, (20, false), S(0), |_| true).more);
         assert!(pending.holds(segments(3..4)[0]) && !pending.holds(segments(20..21)[0]));
         assert_eq!(pending.newest_timeline(), Timeline::new(2));
     }
