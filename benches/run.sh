@@ -102,10 +102,12 @@ target=$(rustc -vV | sed -n 's/^host: //p')
 cp "${CARGO_TARGET_DIR:-$top/target}/$target/release/walkeep" "$work/walkeep"
 echo 'int main(void) { return 0; }' | gcc -O2 -static -x c -o "$work/empty" -
 gcc -O2 -o "$work/bare" "$here/bare.c" -lzstd -lcrypto
-cp "$here/measure.py" "$here/drain.py" "$here/restore.py" "$here/cleanup.py" "$here/prune.py" "$top/tests/fixtures/15-debian/pg_control.walseg1MB" "$work/"
+cp "$here/measure.py" "$here/drain.py" "$here/restore.py" "$here/cleanup.py" "$here/prune.py" "$here/growth.py" "$top/tests/fixtures/15-debian/pg_control.walseg1MB" "$work/"
 cd "$work"
 as_postgres /usr/bin/python3 "$work/measure.py" "$work" "$runs"
 as_postgres /usr/bin/python3 "$work/drain.py" "$work" "$runs"
 as_postgres /usr/bin/python3 "$work/restore.py" "$work" "$runs"
 as_postgres /usr/bin/python3 "$work/cleanup.py" "$work" "$runs"
 as_postgres /usr/bin/python3 "$work/prune.py" "$work" "$runs"
+as_postgres /usr/bin/python3 "$work/growth.py" "$work" "$runs" "$work/growth.svg"
+cp "$work/growth.svg" "$top/docs/pictures/growth.svg"

@@ -550,8 +550,11 @@ pub(super) struct WatchArgs {
     /// Stores nothing when less than this would stay free in the repository [default: 0, off]
     #[arg(long, value_name = "SIZE")]
     pub min_free: Option<Size>,
-    /// Serves /healthz, /status (as JSON) and /metrics (for Prometheus) over HTTP; PORT alone is one of this host only.
-    /// Nobody is asked who he is: any other address than 127.0.0.1 shows all of it to whoever reaches it
+    /// Serves a page for people, /healthz, /status (as JSON) and /metrics (for Prometheus) over HTTP; PORT alone is one of
+    /// this host only.
+    /// Nobody is asked who he is: any other address than 127.0.0.1 shows all of it to whoever reaches it. A request is
+    /// answered only where its 'Host' is localhost or a loopback address; beyond this host also any other address, and
+    /// the machine's own name. So no page of the web can read it through a browser here (DNS rebinding)
     #[arg(long, value_name = "[ADDRESS:]PORT")]
     pub listen: Option<Address>,
     /// How long a file may take: after that an end that was asked for is not waited for any longer, and the service

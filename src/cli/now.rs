@@ -19,6 +19,11 @@ pub(super) fn origin(settings: &Settings) -> Origin {
     Origin { node: settings.node.clone(), machine_id: machine_id(), now, now_text: show_time(now) }
 }
 
+/// What the machine calls itself.
+pub(super) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// What tells this machine from others; machine-id(5).
 fn machine_id() -> String {
     let read = |path: &str| std::fs::read_to_string(path).ok();

@@ -163,7 +163,7 @@ impl Settings {
             .or(file.text("cluster.node")?)
         {
             Some(node) => node,
-            None => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            None => super::now::host_name(),
         };
         if node.is_empty() || node.len() > Origin::MOST_NODE_BYTES || node.chars().any(char::is_control) {
             return Err(SettingsError::BadNodeName(node.escape_debug().to_string()));

@@ -12,12 +12,12 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::args::{Common, WatchArgs};
-use super::now::{SystemClock, origin};
+use super::now::{SystemClock, host_name, origin};
 use super::settings::{Settings, SettingsError};
 use super::stderr::Stderr;
 use super::units::Compression;
 use crate::commands::{
-    Clock, Hint, Note, Observer, Progress, Stop, Thresholds, Watch, WatchError, WatchRequest,
+    Clock, Hint, Look, Note, Observer, Progress, Stop, Thresholds, Watch, WatchError, WatchRequest,
 };
 use crate::health::Policy;
 use crate::output::{Failure, LogLine, show_time};
@@ -37,7 +37,7 @@ pub(super) fn run(args: &WatchArgs, common: &Common, settings: Settings, err: St
         }
     };
     let mut settings = Arc::new(settings);
-    let board = Arc::new(Board::default());
+    let board = Arc::new(Board::new());
     if let Some(address) = args.listen
         && let Err(error) = listen(address, &board, err)
     {
@@ -57,7 +57,7 @@ fn listen(address: Address, board: &Arc<Board>, err: Stderr) -> io::Result<()> {
     let server = Server::listen(address)?;
     err.line(&LogLine::info("listening", format!("listening on http://{}", server.address()?)));
     let board = Arc::clone(board);
-    server.go_on(move |path| board.page(path))
+    server.go_on(&host_name(), move |path| board.page(path))
 }
 
 /// Why a watch with some settings ended.
@@ -363,6 +363,10 @@ impl Observer for Logger<'_> {
     fn note(&self, note: &Note<'_>) {
         self.board.count(&self.data_directory, note);
         self.err.line(&LogLine::of(note, &self.data_directory));
+    }
+
+    fn looked(&self, look: Look) {
+        self.board.looked(&self.data_directory, look);
     }
 }
 

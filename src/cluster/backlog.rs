@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{ArchiveStatus, ClusterError, Status};
 use crate::fsx::{NameKind, for_each_name};
-use crate::wal::{SegmentName, SegmentSize, WalFileKind, WalFileName};
+use crate::wal::{SegmentName, SegmentNumber, SegmentSize, WalFileKind, WalFileName};
 
 /// The queue of a cluster's archiver. The server goes on while it is read: what is here was so at some moment of
 /// the reading.
@@ -42,6 +42,21 @@ pub struct Queue {
     pub ready_files: u64,
     /// Pending WAL files, orphans included, in the order in which the server archives them.
     pub pending: Vec<WalFileName>,
+    /// Files that are marked done and not pending, in the same order.
+    pub done: Vec<WalFileName>,
+}
+
+impl Queue {
+    /// Number of the newest segment that has a status, and so is finished, on whatever timeline; names beyond
+    /// `furthest` count for nothing.
+    #[must_use]
+    pub fn newest_finished(&self, size: SegmentSize, furthest: SegmentNumber) -> Option<SegmentNumber> {
+        let number = |name: &WalFileName| match name {
+            WalFileName::Segment(segment) => segment.number(size),
+            _ => None,
+        };
+        self.pending.iter().chain(&self.done).filter_map(number).filter(|number| *number <= furthest).max()
+    }
 }
 
 /// The first of the pending files.
@@ -199,7 +214,7 @@ impl Backlog {
 pub(super) fn queue(status: &ArchiveStatus) -> Result<Queue, ClusterError> {
     let mut backlog = Backlog::default();
     backlog.read_status(status.directory())?;
-    Ok(Queue { ready_files: backlog.ready_files, pending: backlog.pending })
+    Ok(Queue { ready_files: backlog.ready_files, pending: backlog.pending, done: backlog.done })
 }
 
 /// What waits behind a file, in the server's order. Where the segments that follow it are waiting, the server asks

@@ -55,7 +55,9 @@ pub use status::{ArchiveOverview, NodeOverview, StatusReport, StatusRequest, Tim
 pub use verify::{
     Comparison, Finding, Tally, VerifyError, VerifyReport, VerifyRequest, VerifyVerdict, verify,
 };
-pub use watch::{Note, Part, Stop, Thresholds, Totals, Watch, WatchError, WatchRequest};
+pub use watch::{
+    Flow, Look, Note, Part, Rates, Stop, Thresholds, Totals, Trend, Watch, WatchError, WatchRequest,
+};
 
 /// The values that reports are made of, for whoever renders them.
 pub mod facts {

@@ -1,6 +1,6 @@
 //! Who watches work that takes long.
 
-use super::Note;
+use super::{Look, Note};
 
 /// How far a verb has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -22,6 +22,9 @@ pub trait Observer: Sync {
 
     /// Something is worth a line.
     fn note(&self, _note: &Note<'_>) {}
+
+    /// A queue was looked at.
+    fn looked(&self, _look: Look) {}
 }
 
 /// Nobody watches.

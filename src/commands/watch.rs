@@ -6,6 +6,7 @@ mod alarms;
 mod note;
 mod queue;
 mod totals;
+mod trend;
 mod troubles;
 
 use std::path::PathBuf;
@@ -18,18 +19,19 @@ use super::survey::reason;
 use super::{
     ArchiveError, Begins, ClaimError, ClaimRequest, Clock, Hint, Observer, Progress, pool, refresh_claim,
 };
-use crate::cluster::{Cluster, ClusterError, ControlFile};
+use crate::cluster::{Cluster, ClusterError, ControlFile, Queue};
 use crate::fsx::{DirectoryId, Instance, PathError};
 use crate::repository::{Identity, Origin, Repository, RepositoryError};
 use crate::storage::Store;
 use crate::wake::{Wake, Waker};
-use crate::wal::SegmentSize;
+use crate::wal::{SegmentNumber, SegmentSize, WalFileKind, WalFileName};
 use alarms::Alarms;
 use queue::{Choice, Pending, Taking};
 use troubles::{Subject, Troubles};
 
 pub use note::{Note, Part};
 pub use totals::Totals;
+pub use trend::{Flow, Look, Rates, Trend};
 
 /// What is watched, and where its files go.
 pub struct WatchRequest<'a> {
@@ -246,6 +248,7 @@ impl<'a> Watch<'a> {
         self.follow_events(&cluster, now)?;
         let control = cluster.control_file()?;
         let queue = cluster.queue()?;
+        self.observer.looked(look_of(&queue, &control));
         self.pending.see(queue.pending, control.system_identifier, now);
         // A history is pending before the control file knows of its timeline.
         let timeline =
@@ -412,6 +415,25 @@ impl<'a> Watch<'a> {
         }
     }
 }
+
+/// What came and went is told by the newest segment that is finished.
+fn look_of(queue: &Queue, control: &ControlFile) -> Look {
+    let size = control.segment_size;
+    let begun = SegmentNumber::containing(control.checkpoint, size).get();
+    let furthest = SegmentNumber::new(begun.saturating_add(CREDIBLE_BYTES / size.bytes()));
+    let is_segment = |name: &&WalFileName| name.kind() == WalFileKind::Segment;
+    let newest = queue.newest_finished(size, furthest).map_or(0, SegmentNumber::get);
+    Look {
+        of: control.system_identifier,
+        ready_files: queue.ready_files,
+        pending_segments: queue.pending.iter().filter(is_segment).count() as u64,
+        newest: newest.max(begun.saturating_sub(1)),
+        segment_bytes: size.bytes(),
+    }
+}
+
+/// What lies further behind the last checkpoint than that is no WAL that this server wrote, whoever left its name there.
+const CREDIBLE_BYTES: u64 = 64 << 40;
 
 /// Under which name the instance is claimed.
 const INSTANCE: &str = "watch";

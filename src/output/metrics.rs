@@ -1,11 +1,12 @@
 //! Metrics in the text format of Prometheus (exposition format 0.0.4): names with `walkeep_`, base units. What is not
 //! known has no sample; the verdict says that it is not.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::commands::{StatusReport, Totals};
+use crate::commands::{Flow, StatusReport, Totals, Trend};
 use crate::health::{Facts, RepositoryState, Verdict};
 
 /// A data directory that is watched, as a look found it.
@@ -16,6 +17,8 @@ pub struct Watched<'a> {
     pub report: &'a StatusReport,
     /// What the watch has done since it began.
     pub totals: Totals,
+    /// How its queue came and went since then.
+    pub trend: Trend,
 }
 
 /// All metrics of what is watched.
@@ -57,9 +60,14 @@ const fn counter(name: &'static str, help: &'static str, samples: fn(&Watched<'_
     Family { name, kind: "counter", help, samples }
 }
 
-const FAMILIES: [Family; 16] = [
+const FAMILIES: [Family; 21] = [
     gauge("walkeep_verdict", "The verdict of 'walkeep status': the one that holds is 1.", verdicts),
     gauge("walkeep_findings", "Findings of 'walkeep status', by verdict.", findings),
+    gauge(
+        "walkeep_problem",
+        "What 'walkeep status' finds, by the key of its JSON: how many of a kind; none of what is not found.",
+        problems,
+    ),
     gauge("walkeep_pending_files", "Files that wait to be archived, by kind.", pending),
     gauge("walkeep_ready_files", "What 'repmgr node check --archive-ready' counts.", |one| {
         backlog(one, |backlog, _| Some(backlog.ready_files))
@@ -96,7 +104,23 @@ const FAMILIES: [Family; 16] = [
         "Failures of files that the watch told since it began.",
         |one| alone(Some(one.totals.failures)),
     ),
+    counter(
+        "walkeep_generated_segments_total",
+        "Segments that the server finished since the watch began.",
+        |one| flow(one, |flow| flow.generated_segments),
+    ),
+    counter("walkeep_generated_bytes_total", "Their bytes.", |one| flow(one, |flow| flow.generated_bytes)),
+    counter(
+        "walkeep_drained_segments_total",
+        "Finished segments that wait no more, whoever stored them, since the watch began.",
+        |one| flow(one, |flow| flow.drained_segments),
+    ),
+    counter("walkeep_drained_bytes_total", "Their bytes.", |one| flow(one, |flow| flow.drained_bytes)),
 ];
+
+fn flow(one: &Watched<'_>, of: impl Fn(&Flow) -> u64) -> Samples {
+    alone(Some(of(&one.trend.total())))
+}
 
 fn alone(value: Option<u64>) -> Samples {
     value.map(|value| (Vec::new(), value)).into_iter().collect()
@@ -140,6 +164,17 @@ fn findings(one: &Watched<'_>) -> Samples {
         |verdict| one.report.findings.iter().filter(|finding| finding.verdict == verdict).count() as u64;
     let told = |verdict: Verdict| labelled("verdict", &verdict.word().to_ascii_lowercase(), count(verdict));
     all.into_iter().map(told).collect()
+}
+
+fn problems(one: &Watched<'_>) -> Samples {
+    let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for finding in &one.report.findings {
+        *counts.entry((finding.problem.key(), finding.verdict.word())).or_default() += 1;
+    }
+    let told = |((key, verdict), count): ((&str, &str), u64)| {
+        (vec![("problem", key.to_owned()), ("verdict", verdict.to_ascii_lowercase())], count)
+    };
+    counts.into_iter().map(told).collect()
 }
 
 fn pending(one: &Watched<'_>) -> Samples {
@@ -252,7 +287,8 @@ mod tests {
         let mut totals = Totals { files: 3, took_in_all: Duration::from_millis(1500), ..Totals::default() };
         totals.took[0] = 1;
         totals.took[12] = 2;
-        let watched = Watched { data_directory: Path::new("/d\n\"\\"), report: &report, totals };
+        let data_directory = Path::new("/d\n\"\\");
+        let watched = Watched { data_directory, report: &report, totals, trend: Trend::default() };
         let text = metrics(&[watched]);
         for line in [
             "walkeep_archive_duration_seconds_bucket{data_directory=\"/d\\n\\\"\\\\\",le=\"0.005\"} 1\n",

@@ -11,6 +11,7 @@ mod hold;
 mod init;
 mod inspect;
 mod metrics;
+mod page;
 mod progress;
 mod prune;
 mod retention;
@@ -39,6 +40,7 @@ pub use hold::{
 pub use init::{init_json, init_text};
 pub use inspect::{inspect_json, inspect_text};
 pub use metrics::{Watched, metrics};
+pub use page::{page, unknown_page};
 pub use progress::ProgressDisplay;
 pub use prune::{prune_json, prune_text};
 pub use set_aside::{set_aside_json, set_aside_text};

@@ -55,7 +55,7 @@ pub fn status_text(report: &StatusReport, colour: Colour) -> String {
     format!("status: {verdict}{findings}\n\n{}{findings_text}", sheet.into_text())
 }
 
-fn told<T>(known: &Result<T, Unknown>, lines: impl Fn(&T) -> Vec<String>) -> Vec<String> {
+pub(super) fn told<T>(known: &Result<T, Unknown>, lines: impl Fn(&T) -> Vec<String>) -> Vec<String> {
     match known {
         Ok(known) => lines(known),
         Err(unknown) => vec![format!("not known: {}", unknown.0)],
@@ -82,7 +82,7 @@ fn first_few(mut lines: Vec<String>, what: &str) -> Vec<String> {
     lines
 }
 
-fn cluster_lines(node: &NodeOverview) -> Vec<String> {
+pub(super) fn cluster_lines(node: &NodeOverview) -> Vec<String> {
     let mut lines = told(&node.facts.cluster, cluster_facts_lines);
     lines.push(format!("data directory {}", node.data_directory.display()));
     lines.extend(node.wal_directory.iter().map(|wal| format!("WAL directory {}", wal.display())));
@@ -98,7 +98,7 @@ fn cluster_facts_lines(cluster: &ClusterFacts) -> Vec<String> {
     ]
 }
 
-fn queue_lines(node: &NodeOverview, backlog: &BacklogFacts, now: SystemTime) -> Vec<String> {
+pub(super) fn queue_lines(node: &NodeOverview, backlog: &BacklogFacts, now: SystemTime) -> Vec<String> {
     let mut lines = vec![pending_words(backlog)];
     if let Some(head) = backlog.head {
         let waits = whole_seconds(now.duration_since(head.since).unwrap_or_default());
@@ -120,7 +120,7 @@ fn at(source: Option<&Source>) -> String {
     source.map_or_else(|| " (default)".to_owned(), |source| format!(" ({source})"))
 }
 
-fn archiver_lines(archiver: &ArchiverFacts) -> Vec<String> {
+pub(super) fn archiver_lines(archiver: &ArchiverFacts) -> Vec<String> {
     let (mode, mode_at) = &archiver.mode;
     let (command, command_at) = &archiver.command;
     let mut lines = vec![
@@ -144,7 +144,7 @@ const fn mode_word(mode: ArchiveMode) -> &'static str {
     }
 }
 
-fn repository_lines(archive: &ArchiveOverview, now: SystemTime) -> Vec<String> {
+pub(super) fn repository_lines(archive: &ArchiveOverview, now: SystemTime) -> Vec<String> {
     let holdings = &archive.holdings;
     let mut lines = vec![archive.location.clone(), form_words(archive), stored_words(archive)];
     lines.push(match &archive.free_bytes {
@@ -244,7 +244,7 @@ fn leftovers(archive: &ArchiveOverview) -> Option<String> {
 }
 
 /// The newest timelines matter most at night, and come last.
-fn timeline_lines(archive: &ArchiveOverview) -> Vec<String> {
+pub(super) fn timeline_lines(archive: &ArchiveOverview) -> Vec<String> {
     let timelines = &archive.timelines;
     let older = timelines.len().saturating_sub(MOST_TOLD);
     let mut lines: Vec<String> = (older > 0).then(|| format!("{older} older ones")).into_iter().collect();
@@ -283,7 +283,7 @@ fn backup_lines(archive: &ArchiveOverview) -> Option<String> {
     archive.newest_backup.map(|newest| format!("{files}, the newest begins in {newest}"))
 }
 
-fn slot_lines(slots: &[SlotFacts]) -> Vec<String> {
+pub(super) fn slot_lines(slots: &[SlotFacts]) -> Vec<String> {
     if slots.is_empty() {
         return vec!["none".to_owned()];
     }

@@ -2,6 +2,7 @@
 //! sent here changes anything. A few calls of the standard library do that; the small servers that there are as crates
 //! are hardly kept, or bring a whole runtime, and none has these limits.
 
+mod host;
 mod request;
 
 use std::io::{self, Read, Write};
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use host::Hosts;
 use request::{MOST_HEAD_BYTES, Refused, Request};
 
 /// Where to serve: `HOST:PORT` by numbers, or a port of this host alone.
@@ -79,12 +81,20 @@ impl Server {
         self.listener.local_addr().map(Address)
     }
 
-    /// Answers for as long as the process runs, on a thread of its own; `page` says what lies under a path.
+    /// Answers for as long as the process runs, on a thread of its own; `page` says what lies under a path. On an
+    /// address of this host alone only requests whose `Host` is `localhost` or a loopback address are answered;
+    /// elsewhere also those for any other address, and for `own_name`, the machine's: everybody else may be a browser
+    /// that was lured here by a name that somebody lets lead to this address.
     ///
     /// # Errors
-    /// When there is no thread to be had.
-    pub fn go_on(self, page: impl Fn(&str) -> Option<Page> + Send + Sync + 'static) -> io::Result<()> {
-        let (page, open) = (Arc::new(page), Arc::new(AtomicUsize::new(0)));
+    /// When there is no thread to be had, or the system does not say where it listens.
+    pub fn go_on(
+        self,
+        own_name: &str,
+        page: impl Fn(&str) -> Option<Page> + Send + Sync + 'static,
+    ) -> io::Result<()> {
+        let hosts = Hosts::of_listener(self.listener.local_addr()?.ip(), own_name);
+        let (answered, open) = (Arc::new((hosts, page)), Arc::new(AtomicUsize::new(0)));
         let accept = move || {
             for stream in self.listener.incoming() {
                 let Ok(stream) = stream else {
@@ -92,11 +102,11 @@ impl Server {
                     continue;
                 };
                 let Some(place) = Place::taken(&open) else { continue };
-                let page = Arc::clone(&page);
+                let answered = Arc::clone(&answered);
                 let answer = move || {
                     let _place = place;
                     // Whoever asked may have gone.
-                    let _ = answer(&stream, &*page);
+                    let _ = answer(&stream, &answered.0, &answered.1);
                 };
                 let _ = thread::Builder::new().name("http".to_owned()).spawn(answer);
             }
@@ -121,11 +131,15 @@ impl Drop for Place {
     }
 }
 
-fn answer(stream: &TcpStream, page: impl Fn(&str) -> Option<Page>) -> io::Result<()> {
+fn answer(stream: &TcpStream, hosts: &Hosts, page: impl Fn(&str) -> Option<Page>) -> io::Result<()> {
     let until = Instant::now() + MOST_TIME;
     let text = |status, body: &str| Page { status, content_type: TEXT, body: body.to_owned() };
     let (page, with_body) = match Request::parse(&head(stream, until)?) {
-        Ok(Request { path, with_body }) => {
+        Ok(Request { host, with_body, .. }) if !hosts.have(host.as_ref()) => (
+            text(421, "this answers to no such host: ask by an address, or by a name of this machine\n"),
+            with_body,
+        ),
+        Ok(Request { path, with_body, .. }) => {
             (page(&path).unwrap_or_else(|| text(404, "there is no such page\n")), with_body)
         }
         Err(Refused::Method) => (text(405, "GET and HEAD only: nothing can be changed here\n"), true),
@@ -135,8 +149,7 @@ fn answer(stream: &TcpStream, page: impl Fn(&str) -> Option<Page>) -> io::Result
     let Page { status, content_type, body } = page;
     let allow = if status == 405 { "Allow: GET, HEAD\r\n" } else { "" };
     let mut bytes = format!(
-        "HTTP/1.1 {status} {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{allow}Cache-Control: no-store\r\n\
-         X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {status} {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{allow}{SAFE}Connection: close\r\n\r\n",
         reason(status),
         body.len(),
     );
@@ -150,6 +163,12 @@ fn answer(stream: &TcpStream, page: impl Fn(&str) -> Option<Page>) -> io::Result
     Ok(())
 }
 
+/// What every answer says: nothing is kept, guessed or told to others, and a page has all of itself within it: its style,
+/// its pictures, and no script.
+const SAFE: &str = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
+    Cross-Origin-Resource-Policy: same-origin\r\nContent-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; \
+    img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n";
+
 /// The media type of plain text.
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -159,6 +178,7 @@ const fn reason(status: u16) -> &'static str {
         400 => "Bad Request",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        421 => "Misdirected Request",
         431 => "Request Header Fields Too Large",
         _ => "Service Unavailable",
     }

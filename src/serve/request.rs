@@ -1,4 +1,6 @@
-//! A request: the first line of a head, of which the rest is not read.
+//! A request: the first line of a head and the host that is asked for. The rest is not read.
+
+use super::host::Host;
 
 /// Longest head that is read, in bytes.
 pub(super) const MOST_HEAD_BYTES: usize = 8 << 10;
@@ -10,6 +12,8 @@ pub(super) struct Request {
     pub path: String,
     /// Not for HEAD.
     pub with_body: bool,
+    /// Whom it is asked of; HTTP/1.0 need not say.
+    pub host: Option<Host>,
 }
 
 /// Why nothing is answered.
@@ -52,10 +56,31 @@ impl Request {
             "HEAD" => false,
             _ => return Err(Refused::Method),
         };
+        let host = host(head, version)?;
         let path = target.split('?').next().unwrap_or_default().to_owned();
-        Ok(Self { path, with_body })
+        Ok(Self { path, with_body, host })
     }
 }
+
+/// The one `Host` that there is; from HTTP/1.1 on there has to be one (RFC 9112, 3.2).
+fn host(head: &[u8], version: &str) -> Result<Option<Host>, Refused> {
+    let fields = head.split(|byte| *byte == b'\n').skip(1);
+    let mut hosts = fields.filter_map(|line| {
+        let name = line.get(..HOST.len())?;
+        name.eq_ignore_ascii_case(HOST).then(|| line.get(HOST.len()..).unwrap_or_default())
+    });
+    match (hosts.next(), hosts.next()) {
+        (None, _) if version == "HTTP/1.0" => Ok(None),
+        (Some(only), None) => {
+            let text = std::str::from_utf8(only).map_err(|_| Refused::NoSense)?;
+            let text = text.trim_matches([' ', '\t', '\r']);
+            Host::parse(text).map(Some).ok_or(Refused::NoSense)
+        }
+        _ => Err(Refused::NoSense),
+    }
+}
+
+const HOST: &[u8] = b"host:";
 
 fn is_method(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase())
@@ -92,6 +117,22 @@ mod tests {
         ] {
             assert_eq!(parse(line), Err(Refused::NoSense), "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_request_names_one_host_and_only_an_old_one_may_leave_it_out() {
+        let host = |fields: &str| {
+            let head = format!("GET / HTTP/1.1\r\n{fields}\r\n\r\n");
+            Request::parse(head.as_bytes()).map(|request| request.host)
+        };
+        let name = || Some(Host::Name("db1".to_owned()));
+        assert_eq!(host("X: y\r\nhOsT: \tdb1:9187 \r\nZ: host: z"), Ok(name()));
+        for fields in ["X: y", "Host: a\r\nHost: a", "Host:", "Host : a", "Host: a b", "Host: \u{e9}"] {
+            assert_eq!(host(fields), Err(Refused::NoSense), "{fields}");
+        }
+        assert_eq!(Request::parse(b"GET / HTTP/1.0\r\n\r\n").map(|request| request.host), Ok(None));
+        let two = b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n";
+        assert_eq!(Request::parse(two), Err(Refused::NoSense));
     }
 
     #[test]

@@ -22,6 +22,8 @@ mod drain;
 mod gate;
 mod hold;
 mod init;
+mod monitoring;
+mod page;
 mod prefetch;
 mod prune;
 mod race;

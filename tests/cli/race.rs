@@ -119,7 +119,8 @@ fn of_a_plain_and_a_packed_file_for_one_name_in_an_adopted_archive_exactly_one_w
         let name = name_of(1, 0xA00 + round);
         let contents = [segment_as(1, 0xA00 + round), other_content(segment_as(1, 0xA00 + round))];
         scene.offer(&name, &contents[0]);
-        let running = scene.call(&["archive", &format!("pg_wal/{name}")]).spawn();
+        // Those that lost stay in the queue, and would be told by a call that looks ahead.
+        let running = scene.call(&["archive", &format!("pg_wal/{name}"), "--ahead", "0"]).spawn();
         std::thread::sleep(std::time::Duration::from_micros(round * 600));
         let plain = publish_plain(&scene, &name, &contents[1]);
         let outcome = running.end();

@@ -9,21 +9,21 @@ use crate::support::*;
 use crate::watch::{Daemon, offer, until};
 
 /// A watch that listens on a port of its own.
-fn serving<'s>(scene: &'s Scene, args: &[&str]) -> (Daemon<'s>, String) {
+pub fn serving<'s>(scene: &'s Scene, args: &[&str]) -> (Daemon<'s>, String) {
     let daemon = Daemon::start(scene, &[&["--listen", "0"], args].concat());
     daemon.until_told("watching '");
     let address = address_of(&daemon);
     (daemon, address)
 }
 
-fn address_of(daemon: &Daemon<'_>) -> String {
+pub fn address_of(daemon: &Daemon<'_>) -> String {
     let log = daemon.log();
     let address = log.split("http://").nth(1).unwrap().lines().next().unwrap();
     assert!(address.starts_with("127.0.0.1:"), "{address}");
     address.to_owned()
 }
 
-fn ask_bytes(address: &str, request: &[u8]) -> String {
+pub fn ask_bytes(address: &str, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let _ = stream.write_all(request);
@@ -33,14 +33,14 @@ fn ask_bytes(address: &str, request: &[u8]) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-fn ask(address: &str, line: &str) -> (u16, String, String) {
+pub fn ask(address: &str, line: &str) -> (u16, String, String) {
     let answer = ask_bytes(address, format!("{line}\r\nHost: {address}\r\n\r\n").as_bytes());
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{line}: {answer:?}"));
     let status = head.strip_prefix("HTTP/1.1 ").unwrap().split(' ').next().unwrap().parse().unwrap();
     (status, head.to_owned(), body.to_owned())
 }
 
-fn get(address: &str, path: &str) -> String {
+pub fn get(address: &str, path: &str) -> String {
     let (status, head, body) = ask(address, &format!("GET {path} HTTP/1.1"));
     assert_eq!(status, 200, "{head}\n{body}");
     assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
@@ -48,10 +48,10 @@ fn get(address: &str, path: &str) -> String {
 }
 
 /// One sample: its name, its labels, and its value.
-type Samples = BTreeMap<(String, Vec<(String, String)>), f64>;
+pub type Samples = BTreeMap<(String, Vec<(String, String)>), f64>;
 
 /// Reads the text format of Prometheus, and takes nothing that it does not say.
-fn parse(text: &str) -> Samples {
+pub fn parse(text: &str) -> Samples {
     let mut samples = Samples::new();
     let mut types: BTreeMap<String, String> = BTreeMap::new();
     assert!(text.ends_with('\n'));
@@ -120,7 +120,7 @@ fn parse_sample(line: &str) -> (String, Vec<(String, String)>, f64) {
     (name.to_owned(), labels, value.parse().unwrap_or_else(|_| panic!("{line}")))
 }
 
-fn value(samples: &Samples, name: &str, label: Option<(&str, &str)>) -> Option<f64> {
+pub fn value(samples: &Samples, name: &str, label: Option<(&str, &str)>) -> Option<f64> {
     let has = |labels: &[(String, String)]| {
         label.is_none_or(|(key, value)| labels.iter().any(|(k, v)| k == key && v == value))
     };
@@ -169,6 +169,29 @@ fn metrics_say_what_status_says_in_the_format_of_prometheus() {
 }
 
 #[test]
+fn what_comes_and_goes_is_seen_in_the_metrics() {
+    let scene = Scene::with_repository("zstd");
+    // The last checkpoint lies in the last segment: all before it are finished.
+    SEGMENTS[..4].iter().for_each(|name| offer(&scene, name));
+    let (daemon, address) = serving(&scene, &[]);
+    let of = |name: &str| value(&parse(&get(&address, "/metrics")), &format!("walkeep_{name}_total"), None);
+    until("the queue was looked at", || {
+        daemon.log().contains("watching '") && of("drained_segments").is_some()
+    });
+    daemon.until_stored(&SEGMENTS[..4]);
+    assert_eq!(of("generated_segments"), Some(0.0));
+    for name in &SEGMENTS[..3] {
+        let status = scene.path(format!("data/pg_wal/archive_status/{name}"));
+        std::fs::rename(status.with_extension("ready"), status.with_extension("done")).unwrap();
+    }
+    until("three are seen to have gone", || of("drained_segments") == Some(3.0));
+    offer(&scene, &name_of(1, 0x1001));
+    until("one is seen to have come", || of("generated_segments") == Some(1.0));
+    assert_eq!((of("generated_bytes"), of("drained_bytes")), (Some(MIB as f64), Some(3.0 * MIB as f64)));
+    daemon.terminate();
+}
+
+#[test]
 fn nothing_but_get_and_head_of_known_pages_is_answered_and_nothing_is_changed() {
     let scene = Scene::with_repository("zstd");
     let (daemon, address) = serving(&scene, &[]);
@@ -189,10 +212,49 @@ fn nothing_but_get_and_head_of_known_pages_is_answered_and_nothing_is_changed() 
     for line in ["GET", "GET healthz HTTP/1.1", "GET /healthz", "\u{0} / HTTP/1.1"] {
         assert_eq!(ask(&address, line).0, 400, "{line}");
     }
+    let (_, head, _) = ask(&address, "GET /healthz HTTP/1.1");
+    for safe in ["Cache-Control: no-store", "X-Content-Type-Options: nosniff", "Referrer-Policy: no-referrer"]
+    {
+        assert!(head.contains(&format!("{safe}\r\n")), "{head}");
+    }
+    assert!(
+        head.contains("Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; "),
+        "{head}"
+    );
     let long = format!("GET /healthz HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(9000));
     assert!(ask_bytes(&address, long.as_bytes()).starts_with("HTTP/1.1 431 "));
     assert!(ask_bytes(&address, b"").starts_with("HTTP/1.1 400 "));
     assert!(scene.snapshot("repo") == before);
+    daemon.terminate();
+}
+
+#[test]
+fn a_browser_that_was_lured_here_by_another_name_is_shown_nothing() {
+    let scene = Scene::with_repository("zstd");
+    let (daemon, address) = serving(&scene, &[]);
+    let port = address.rsplit(':').next().unwrap().to_owned();
+    let status = |address: &str, path: &str, host: &str| {
+        let answer = ask_bytes(address, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
+        answer.split(' ').nth(1).unwrap_or_else(|| panic!("{answer:?}")).parse::<u16>().unwrap()
+    };
+    for host in ["localhost", "127.0.0.1:1", "[::1]", &format!("LocalHost:{port}")] {
+        assert_eq!(status(&address, "/healthz", host), 200, "{host}");
+    }
+    for path in ["/", "/healthz", "/status", "/metrics", "/nowhere"] {
+        for host in ["evil.example", &format!("evil.example:{port}"), "10.0.0.1", "localhost.evil.example"] {
+            assert_eq!(status(&address, path, host), 421, "{path} of {host}");
+        }
+    }
+    daemon.terminate();
+    let daemon = Daemon::start(&scene, &["--listen", "0.0.0.0:0"]);
+    daemon.until_told("watching '");
+    let port = daemon.log().split("http://0.0.0.0:").nth(1).unwrap().lines().next().unwrap().to_owned();
+    let address = format!("127.0.0.1:{port}");
+    let own_name = String::from_utf8(tool("uname", &["-n".as_ref()])).unwrap();
+    for host in [own_name.trim(), "10.0.0.1", "localhost"] {
+        assert_eq!(status(&address, "/healthz", host), 200, "{host}");
+    }
+    assert_eq!(status(&address, "/healthz", "evil.example"), 421);
     daemon.terminate();
 }
 
@@ -203,13 +265,13 @@ fn no_more_than_eight_connections_are_held_and_none_for_long() {
     let mut idle: Vec<TcpStream> = (0..8).map(|_| TcpStream::connect(&address).unwrap()).collect();
     // Half a request is none.
     idle[0].write_all(b"GET /heal").unwrap();
-    until("another one is not answered", || ask_bytes(&address, b"GET /healthz HTTP/1.1\r\n\r\n").is_empty());
+    until("another one is not answered", || ask_bytes(&address, b"GET /healthz HTTP/1.0\r\n\r\n").is_empty());
     for stream in &mut idle {
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let mut answer = Vec::new();
         assert!(stream.read_to_end(&mut answer).is_ok() && answer.is_empty(), "it is closed");
     }
-    until("there is room again", || !ask_bytes(&address, b"GET /healthz HTTP/1.1\r\n\r\n").is_empty());
+    until("there is room again", || !ask_bytes(&address, b"GET /healthz HTTP/1.0\r\n\r\n").is_empty());
     daemon.terminate();
 }
 

@@ -95,7 +95,7 @@ impl<'s> Daemon<'s> {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
-    fn resident_kib(&self) -> u64 {
+    pub fn resident_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
@@ -442,6 +442,29 @@ fn where_no_events_are_to_be_had_the_timer_goes_on() {
     daemon.signal_traced("TERM");
     let mut daemon = daemon;
     daemon.ends(0);
+}
+
+#[test]
+fn more_events_than_the_system_keeps_hide_no_file() {
+    let scene = Scene::with_repository("zstd");
+    let daemon = Daemon::start(&scene, &[]);
+    offer(&scene, SEGMENTS[0]);
+    daemon.until_stored(&SEGMENTS[..1]);
+    let most = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let most: usize = most.trim().parse().unwrap();
+    daemon.signal("STOP");
+    let junk = scene.path("data/pg_wal/archive_status/junk");
+    for _ in 0..=most / 2 {
+        drop(File::create(&junk).unwrap());
+        fs::remove_file(&junk).unwrap();
+    }
+    // Its event is lost.
+    offer(&scene, SEGMENTS[1]);
+    daemon.signal("CONT");
+    daemon.until_stored(&SEGMENTS[..2]);
+    offer(&scene, SEGMENTS[2]);
+    daemon.until_stored(&SEGMENTS[..3]);
+    daemon.terminate();
 }
 
 #[test]

@@ -17,6 +17,14 @@ fn sweep(
     let template = Workplace::new(shape);
     let traced = template.copy();
     let left = Mutex::new(injections(&command(&traced), &traced.path("trace")));
+    {
+        let l = left.lock().unwrap();
+        let mut m = std::collections::BTreeMap::new();
+        for i in l.iter() {
+            *m.entry((i.call.clone(), format!("{:?}", i.fault))).or_insert(0) += 1;
+        }
+        eprintln!("COUNT {} {m:?}", l.len());
+    }
     let next = || left.lock().unwrap().pop();
     let work = || {
         while let Some(injection) = next() {

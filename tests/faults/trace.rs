@@ -8,7 +8,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// The system calls that a file system answers.
-const CALLS: [&str; 20] = [
+const CALLS: [&str; 21] = [
+    "open",
     "openat",
     "read",
     "write",
@@ -157,22 +158,55 @@ pub fn lines(command: &Command, log: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Every fault at every system call that a command makes in its own code.
-pub fn injections(command: &Command, log: &Path) -> Vec<Injection> {
+/// A system call of a command's own code: its name, how many of that name came before it, and what it is made on.
+struct Call {
+    name: &'static str,
+    nth: usize,
+    on: String,
+}
+
+/// What a call is made on: the path of its descriptor, and the names in it.
+fn made_on(name: &str, arguments: &str) -> String {
+    // What is quoted here is what was read or written.
+    let moves_bytes = ["read", "write", "pread64", "pwrite64", "getdents64"].contains(&name);
+    let mut parts = arguments.split(['<', '>', '"']).skip(1).step_by(2);
+    let parts = parts.by_ref().take(if moves_bytes { 1 } else { 4 });
+    parts.collect::<Vec<_>>().join(" ")
+}
+
+fn calls_of(command: &Command, log: &Path) -> Vec<Call> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut in_main = false;
-    let mut found = Vec::new();
+    let mut calls = Vec::new();
     for line in lines(command, log) {
-        let Some(name) = line.split_once('(').map(|(name, _)| name.to_owned()) else { continue };
-        in_main |= name == MAIN_BEGINS;
-        let Some(call) = CALLS.into_iter().find(|call| *call == name) else { continue };
-        let count = counts.entry(call).or_default();
+        let Some((called, rest)) = line.split_once('(') else { continue };
+        in_main |= called == MAIN_BEGINS;
+        let Some(name) = CALLS.into_iter().find(|call| *call == called) else { continue };
+        let count = counts.entry(name).or_default();
         *count += 1;
         if in_main {
-            let one = |fault| Injection { call: call.to_owned(), nth: *count, fault };
-            found.extend(faults_of(call).map(one));
+            calls.push(Call { name, nth: *count, on: made_on(name, rest) });
         }
     }
-    assert!(found.len() > 40, "a trace that shows the work: {found:?}");
+    calls
+}
+
+/// Every fault at every system call that a command makes in its own code. Where it makes the same call on the same path
+/// again and again, the first and the last stand for those between them, but in long runs.
+pub fn injections(command: &Command, log: &Path) -> Vec<Injection> {
+    let calls = calls_of(command, log);
+    let long = std::env::var_os("WALKEEP_TEST_LONG").is_some();
+    let is_again = |call: &Call, others: &[Call]| {
+        others.iter().any(|other| (other.name, &other.on) == (call.name, &call.on))
+    };
+    let counts =
+        |at: usize| long || !(is_again(&calls[at], &calls[..at]) && is_again(&calls[at], &calls[at + 1..]));
+    let tried = calls.iter().enumerate().filter(|(at, _)| counts(*at)).map(|(_, call)| call);
+    let found: Vec<Injection> = tried
+        .flat_map(|Call { name, nth, .. }| {
+            faults_of(name).map(|fault| Injection { call: (*name).to_owned(), nth: *nth, fault })
+        })
+        .collect();
+    assert!(found.len() > 20, "a trace that shows the work: {found:?}");
     found
 }

@@ -3,9 +3,10 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Command};
 
 use crate::killed_archive_calls::{first_segment_of, must_hold_what_it_acknowledged};
+use crate::support::clock::Clock;
 use crate::support::load::{self, Load};
 use crate::support::node::Node;
 use crate::support::product::{POSTGRESQL_12, POSTGRESQL_15, Product};
@@ -21,9 +22,20 @@ struct Watch<'s> {
 
 impl<'s> Watch<'s> {
     fn start(scratch: &'s Scratch, node: &Node<'_>, repository: &Repository<'_>) -> Self {
+        Self::start_with(scratch, &[node], repository, |_| {})
+    }
+
+    fn start_with(
+        scratch: &'s Scratch,
+        nodes: &[&Node<'_>],
+        repository: &Repository<'_>,
+        how: impl FnOnce(&mut Command),
+    ) -> Self {
         let log = File::options().create(true).append(true).open(scratch.path("watch.log")).unwrap();
         let mut command = scratch.command(scratch.walkeep());
-        command.args(["watch", "-v", "-D"]).arg(&node.data).arg("--repo").arg(&repository.path);
+        command.args(["watch", "-v", "--repo"]).arg(&repository.path);
+        nodes.iter().for_each(|node| drop(command.arg("-D").arg(&node.data)));
+        how(&mut command);
         Self { scratch, process: command.stderr(log).spawn().unwrap() }
     }
 
@@ -157,4 +169,79 @@ fn a_queue_that_its_server_does_not_archive_is_stored_and_then_confirmed_by_the_
     node.stop();
     watch.terminate();
     must_restore(&scratch, POSTGRESQL_12, &backup, &repository, &contents);
+}
+
+#[test]
+fn a_promotion_is_followed_from_one_watched_data_directory_to_the_other() {
+    let scratch = Scratch::new();
+    let mut primary = Node::initdb_with_segments(&scratch, "primary", POSTGRESQL_15, 1);
+    let repository = Repository::init(&scratch, "repo", &primary.data);
+    primary.archive_to(&repository);
+    primary.start();
+    load::prepare(&primary);
+    let backup = primary.back_up("backup");
+    let mut standby = Node::from_backup(&scratch, "standby", POSTGRESQL_15, &backup);
+    standby.stand_by_from(&repository);
+    // From here on the watch stores, and no call of a server.
+    standby.set("archive_command", "/bin/false");
+    primary.archive_all(&repository);
+    archive_with(&primary, "/bin/false");
+    standby.start();
+    let watch = Watch::start_with(&scratch, &[&primary, &standby], &repository, |_| {});
+    load::some_load(&scratch, &primary, 1, 100);
+    let lsn = primary.sql("SELECT pg_current_wal_lsn()");
+    let last = primary.switch_segment();
+    wait_until("the watch has stored the end of the primary", || repository.has(&last));
+    standby.wait_until_caught_up(&lsn);
+    primary.stop_immediately();
+
+    standby.promote();
+    load::some_load(&scratch, &standby, 2, 100);
+    let fork = standby.switch_segment();
+    assert!(fork.starts_with("00000002"), "{fork}");
+    wait_until("the watch has stored the new timeline", || {
+        repository.has("00000002.history") && repository.has(&fork)
+    });
+    let log = watch.log();
+    assert_eq!(log.matches("goes on on timeline 2, it was on 1").count(), 1, "{log}");
+    let contents = load::contents(&standby);
+    let pending = standby.pending();
+    archive_with(&standby, &repository.archive_command("%p"));
+    wait_until("the server has confirmed them", || standby.pending().is_disjoint(&pending));
+    standby.stop();
+    watch.terminate();
+    must_restore(&scratch, POSTGRESQL_15, &backup, &repository, &contents);
+}
+
+#[test]
+fn a_clock_that_jumps_a_year_ahead_and_back_keeps_no_watch_from_its_work() {
+    let scratch = Scratch::new();
+    let mut node = Node::initdb_with_segments(&scratch, "node", POSTGRESQL_15, 1);
+    let repository = Repository::init(&scratch, "repo", &node.data);
+    node.archive_to(&repository);
+    node.start();
+    load::prepare(&node);
+    archive_with(&node, "/bin/false");
+    let jumped = scratch.path("jumped");
+    let clock = Clock::ahead_while(&scratch, 365, &jumped);
+    let watch = Watch::start_with(&scratch, &[&node], &repository, |command| clock.deceive(command));
+    let must_go_on = |when: &str| {
+        let name = node.switch_segment();
+        wait_until(&format!("'{name}' is stored {when}"), || repository.has(&name));
+    };
+    must_go_on("by the right clock");
+    fs::write(&jumped, "").unwrap();
+    must_go_on("a year ahead");
+    fs::remove_file(&jumped).unwrap();
+    must_go_on("by the right clock again");
+    // What was stored by either clock is confirmed, not stored again.
+    let stored = repository.fingerprints();
+    archive_with(&node, &repository.archive_command("%p"));
+    wait_until("the server has confirmed them", || node.pending().is_empty());
+    let now = repository.fingerprints();
+    assert!(stored.iter().all(|(name, file)| now.get(name) == Some(file)), "something was stored again");
+    let log = watch.log();
+    assert!(!log.contains("warning"), "{log}");
+    node.stop();
+    watch.terminate();
 }

@@ -1,28 +1,35 @@
 //! The board: what is shown to whoever asks over HTTP. However many ask, it is looked once in a few seconds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::super::now::{now, origin};
+use super::super::now::{SystemClock, now, origin};
 use super::super::settings::Settings;
 use super::super::{prune, status};
-use crate::commands::{Note, StatusReport, StatusRequest, Totals};
-use crate::output::{SCHEMA, Watched, metrics, show_time, status_json};
+use crate::commands::{Clock, Look, Note, StatusReport, StatusRequest, Totals, Trend};
+use crate::output::{SCHEMA, Watched, metrics, page, show_time, status_json, unknown_page};
 use crate::serve::{Page, TEXT};
 
 /// What is shown, and what it is made of.
-#[derive(Default)]
 pub(super) struct Board {
     /// What is looked at; nothing while nothing is watched yet.
     watched: Mutex<Option<Shown>>,
-    totals: Mutex<Vec<(PathBuf, Totals)>>,
+    tallies: Mutex<Vec<(PathBuf, Tally)>>,
+    clock: SystemClock,
     hangs: AtomicBool,
     seen: Mutex<Seen>,
     looked: Condvar,
+}
+
+/// What became of a data directory since the start.
+#[derive(Clone, Default)]
+struct Tally {
+    totals: Totals,
+    trend: Trend,
 }
 
 #[derive(Clone)]
@@ -41,7 +48,13 @@ struct Seen {
 struct Pages {
     status: String,
     metrics: String,
+    people: String,
 }
+
+const HTML: &str = "text/html; charset=utf-8";
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const UNTOLD: &str = "it cannot be told now: a look does not come to its end";
 
 /// How old a look may be.
 const MOST_AGE: Duration = Duration::from_secs(3);
@@ -54,6 +67,18 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Board {
+    /// Nothing is shown yet.
+    pub fn new() -> Self {
+        Self {
+            watched: Mutex::default(),
+            tallies: Mutex::default(),
+            clock: SystemClock::start(),
+            hangs: AtomicBool::default(),
+            seen: Mutex::default(),
+            looked: Condvar::default(),
+        }
+    }
+
     /// Shows these data directories from now on.
     pub fn show(&self, settings: &Arc<Settings>, data_directories: &[PathBuf]) {
         let shown = Shown { settings: Arc::clone(settings), data_directories: data_directories.to_vec() };
@@ -61,23 +86,30 @@ impl Board {
     }
 
     /// Counts what was done.
-    pub fn count(&self, data_directory: &PathBuf, note: &Note<'_>) {
-        let mut totals = lock(&self.totals);
-        match totals.iter_mut().find(|(directory, _)| directory == data_directory) {
-            Some((_, totals)) => totals.count(note),
-            None => {
-                let mut first = Totals::default();
-                first.count(note);
-                totals.push((data_directory.clone(), first));
-            }
-        }
+    pub fn count(&self, data_directory: &Path, note: &Note<'_>) {
+        self.tally(data_directory, |tally| tally.totals.count(note));
+    }
+
+    /// Remembers what a look found.
+    pub fn looked(&self, data_directory: &Path, look: Look) {
+        let at = self.clock.elapsed();
+        self.tally(data_directory, |tally| tally.trend.see(look, at));
     }
 
     /// What was done since the start.
-    pub fn totals(&self, data_directory: &PathBuf) -> Totals {
-        let totals = lock(&self.totals);
-        let found = totals.iter().find(|(directory, _)| directory == data_directory);
-        found.map(|(_, totals)| *totals).unwrap_or_default()
+    pub fn totals(&self, data_directory: &Path) -> Totals {
+        self.tally(data_directory, |tally| tally.totals)
+    }
+
+    fn tally<T>(&self, data_directory: &Path, with: impl FnOnce(&mut Tally) -> T) -> T {
+        let mut tallies = lock(&self.tallies);
+        if let Some((_, tally)) = tallies.iter_mut().find(|(directory, _)| directory == data_directory) {
+            return with(tally);
+        }
+        let mut first = Tally::default();
+        let told = with(&mut first);
+        tallies.push((data_directory.to_owned(), first));
+        told
     }
 
     /// Whether a watch does not go on.
@@ -92,22 +124,21 @@ impl Board {
         match path {
             "/healthz" if hangs => page(503, TEXT, "a watch does not go on\n".to_owned()),
             "/healthz" => page(200, TEXT, "ok\n".to_owned()),
-            "/status" | "/metrics" => {
-                let Some(pages) = self.pages() else {
-                    return page(
-                        503,
-                        TEXT,
-                        "it cannot be told now: a look does not come to its end\n".to_owned(),
-                    );
-                };
-                if path == "/status" {
-                    page(200, "application/json", pages.status.clone())
-                } else {
-                    page(200, "text/plain; version=0.0.4; charset=utf-8", pages.metrics.clone())
-                }
-            }
+            "/" => match self.pages() {
+                Some(pages) => page(200, HTML, pages.people.clone()),
+                None => page(503, HTML, unknown_page(&self.node(), UNTOLD)),
+            },
+            "/status" | "/metrics" => match self.pages() {
+                Some(pages) if path == "/status" => page(200, "application/json", pages.status.clone()),
+                Some(pages) => page(200, METRICS, pages.metrics.clone()),
+                None => page(503, TEXT, format!("{UNTOLD}\n")),
+            },
             _ => None,
         }
+    }
+
+    fn node(&self) -> String {
+        lock(&self.watched).as_ref().map_or_else(String::new, |shown| shown.settings.node.clone())
     }
 
     /// The pages of the last look, or of one that is made now; `None` where none comes to its end.
@@ -146,10 +177,9 @@ impl Board {
             .data_directories
             .iter()
             .zip(&reports)
-            .map(|(data_directory, report)| Watched {
-                data_directory,
-                report,
-                totals: self.totals(data_directory),
+            .map(|(data_directory, report)| {
+                let Tally { totals, trend } = self.tally(data_directory, |tally| tally.clone());
+                Watched { data_directory, report, totals, trend }
             })
             .collect();
         let status = match reports.as_slice() {
@@ -158,7 +188,8 @@ impl Board {
                 json!({"schema": SCHEMA, "nodes": several.iter().map(status_json).collect::<Vec<_>>()})
             }
         };
-        Pages { status: format!("{status}\n"), metrics: metrics(&watched) }
+        let people = page(&shown.settings.node, &watched, self.clock.elapsed());
+        Pages { status: format!("{status}\n"), metrics: metrics(&watched), people }
     }
 }
 
