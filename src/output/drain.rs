@@ -1,8 +1,7 @@
-use std::fmt::Write;
-
 use indicatif::BinaryBytes;
 use serde_json::{Value, json};
 
+use super::sheet::paragraph;
 use super::{Failure, SCHEMA};
 use crate::commands::{Acknowledged, DrainReport, DrainTally, FileRange, Hint};
 
@@ -11,7 +10,8 @@ use crate::commands::{Acknowledged, DrainReport, DrainTally, FileRange, Hint};
 pub fn drain_text(report: &DrainReport) -> String {
     let mut text = String::new();
     let mut line = |name: &str, what: String| {
-        let _ = writeln!(text, "  {name:<22}{what}");
+        let label = format!("  {name:<22}");
+        text.push_str(&paragraph(&label, &label, &what));
     };
     if report.missing_stored.files > 0 {
         line("missing, archived now", tally(report.missing_stored));
@@ -56,7 +56,7 @@ pub fn drain_text(report: &DrainReport) -> String {
         text.push('\n');
     }
     for step in next {
-        let _ = writeln!(text, "next: {step}");
+        text.push_str(&paragraph("next: ", "next: ", &step));
     }
     let (data, repository) = (report.data_directory.display(), &report.repository);
     let head = match (report.is_done(), report.pending) {

@@ -28,16 +28,19 @@ pub fn gate_text(report: &GateReport, colour: Colour) -> String {
         text.push_str(&queue_lines(report, backlog));
     }
     if matches!(report.facts.repository, RepositoryState::NotNamed) && !report.policy.count_only {
-        text.push_str("repository: none is named (--repo), so the archive itself was not looked at\n");
+        let what = "none is named (--repo), so the archive itself was not looked at";
+        text.push_str(&paragraph("repository: ", "repository: ", what));
     }
     if let Some(Ok(retention)) = retention_of(&report.facts.repository) {
-        text.extend(retention::horizon_words(retention).map(|words| format!("horizon: {words}\n")));
+        let words = retention::horizon_words(retention);
+        text.extend(words.map(|words| paragraph("horizon: ", "horizon: ", &words)));
     }
     if report.policy.is_final && matches!(report.verdict, Verdict::Ok | Verdict::Warning) {
-        text.push_str("proven: everything that this node wrote before its end is stored");
+        let mut what = "everything that this node wrote before its end is stored".to_owned();
         let has_lost = matches!(&report.facts.repository,
             RepositoryState::Usable(repository) if !repository.known_gaps.is_empty());
-        text.push_str(if has_lost { ", but for what was acknowledged as lost\n" } else { "\n" });
+        what.push_str(if has_lost { ", but for what was acknowledged as lost" } else { "" });
+        text.push_str(&paragraph("proven: ", "proven: ", &what));
     }
     text.push_str(&findings_text(&report.findings, colour));
     text
@@ -69,7 +72,7 @@ pub(super) const fn run_state_words(state: RunState) -> &'static str {
 }
 
 fn queue_lines(report: &GateReport, backlog: &BacklogFacts) -> String {
-    let mut text = format!("queue: {}", pending_words(backlog));
+    let mut text = pending_words(backlog);
     if let Some(head) = backlog.head {
         let waits = report.facts.now.duration_since(head.since).unwrap_or_default();
         let _ = write!(text, "; first {}, waits for {}", head.name, HumanDuration(waits));
@@ -77,8 +80,7 @@ fn queue_lines(report: &GateReport, backlog: &BacklogFacts) -> String {
     if let Some(left) = report.drained_in {
         let _ = write!(text, "; about {} left at the pace of late", HumanDuration(left));
     }
-    text.push('\n');
-    text
+    paragraph("queue: ", "queue: ", &text)
 }
 
 /// How much is pending, by kind, in words.

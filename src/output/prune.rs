@@ -4,6 +4,7 @@ use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use super::SCHEMA;
+use super::sheet::paragraph;
 use crate::commands::{PruneReport, PruneTally, Standing};
 use crate::retention::Pin;
 use crate::wal::{SegmentName, Timeline};
@@ -14,9 +15,11 @@ const MOST_SHOWN: usize = 20;
 /// Says what went or would go, who holds the rest, and each timeline's part of it.
 #[must_use]
 pub fn prune_text(report: &PruneReport) -> String {
-    let mut text = format!("{}: {}\n", report.repository, headline(report));
+    let label = format!("{}: ", report.repository);
+    let mut text = paragraph(&label, &label, &headline(report));
     let mut fact = |label: &str, fact: String| {
-        let _ = writeln!(text, "  {label:<12}{fact}");
+        let label = format!("  {label:<12}");
+        text.push_str(&paragraph(&label, &label, &fact));
     };
     if let Some(horizon) = report.horizon.filter(|_| report.standing == Standing::Planned) {
         fact("horizon", format!("{}: nothing at or behind it goes", horizon.from()));

@@ -25,7 +25,6 @@ mod init;
 mod monitoring;
 mod page;
 mod pictures;
-
 mod prefetch;
 mod prune;
 mod race;

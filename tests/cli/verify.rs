@@ -263,8 +263,8 @@ fn a_gap_is_told_until_somebody_acknowledged_it() {
     let range = |kind: &str| vec![(SEGMENTS[1].to_owned(), SEGMENTS[2].to_owned(), kind.to_owned())];
     let report = scene.verified(&[], 1);
     assert_eq!(gaps(&report), range("unknown"));
-    let text = scene.verify(&[]).code(1).stdout;
-    assert!(text.contains(&format!("{}..{} (2 segments) is missing", SEGMENTS[1], SEGMENTS[2])), "{text}");
+    let told = format!("{}..{} (2 segments) is missing", SEGMENTS[1], SEGMENTS[2]);
+    scene.verify(&[]).code(1).tells(&told);
 
     let known = |from: &str, to: &str| {
         format!(
@@ -330,8 +330,9 @@ fn histories_that_contradict_each_other_are_damage_that_names_both() {
         (&found["one"]["history"], &found["other"]["history"]),
         (&"00000002.history".into(), &"00000003.history".into())
     );
-    let text = scene.verify(&[]).code(1).stdout;
-    assert!(text.contains("'00000002.history' says") && text.contains("'00000003.history' says"), "{text}");
+    let outcome = scene.verify(&[]).code(1);
+    outcome.tells("'00000002.history' says");
+    outcome.tells("'00000003.history' says");
 }
 
 #[test]

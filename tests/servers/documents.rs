@@ -18,7 +18,7 @@ use crate::support::product::POSTGRESQL_15;
 use crate::support::scratch::{Scratch, must_succeed};
 use crate::support::wait_until;
 
-/// Set to write what commands print into the documents, where its words are others.
+/// Set to write what commands print into the documents, where its words are others; `all` writes all of it.
 const WRITE: &str = "WALKEEP_WRITE_MANUAL";
 
 /// Where a document's commands find what is theirs.
@@ -344,6 +344,7 @@ fn judge_block(name: &str, world: &World, block: &Block, judged: &mut Judged) {
         }
         let before = printed.iter().map(|line| format!("{line}\n")).collect::<String>();
         let is_same = words(&before) == words(&out);
+        let stays = is_same && std::env::var(WRITE).as_deref() != Ok("all");
         if !is_same {
             judged
                 .wrong
@@ -351,8 +352,8 @@ fn judge_block(name: &str, world: &World, block: &Block, judged: &mut Judged) {
         }
         let prompt = if is_root { '#' } else { '$' };
         judged.text.push_str(&format!("{prompt} {command}\n"));
-        judged.text.push_str(if is_same { &before } else { &out });
-        if !is_same && !out.is_empty() && turn != last {
+        judged.text.push_str(if stays { &before } else { &out });
+        if !stays && !out.is_empty() && turn != last {
             judged.text.push('\n');
         }
     }

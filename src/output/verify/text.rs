@@ -2,6 +2,7 @@ use std::fmt::Display;
 
 use indicatif::HumanBytes;
 
+use super::super::sheet::paragraph;
 use super::history_name;
 use crate::commands::facts::Status;
 use crate::commands::{Finding, Tally, VerifyReport, VerifyVerdict};
@@ -41,7 +42,12 @@ impl Lines {
     }
 
     fn fact(&mut self, label: &str, fact: impl Display) {
-        self.add(format_args!("  {label:<16}{fact}"));
+        let (label, fact) = (format!("  {label:<16}"), fact.to_string());
+        if fact.contains('\n') {
+            // What two files hold is told in lines of its own.
+            return self.add(label + &fact);
+        }
+        self.0 += &paragraph(&label, &label, &fact);
     }
 
     /// The first ones of many, and how many more there are.
