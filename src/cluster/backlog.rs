@@ -200,7 +200,8 @@ impl Backlog {
             let at = look_at(&status.path_of(*name, Status::Done))?.and_then(|metadata| ctime(&metadata));
             marks.extend(at.map(|at| LastDone { name: *name, at }));
         }
-        self.last_done = marks.iter().max_by_key(|mark| mark.at).copied();
+        // Of those that were marked at one tick of the clock, the last name.
+        self.last_done = marks.iter().rev().max_by_key(|mark| mark.at).copied();
         let first = marks.iter().map(|mark| mark.at).min();
         let over = self.last_done.zip(first).and_then(|(last, first)| last.at.duration_since(first).ok());
         self.pace = over
