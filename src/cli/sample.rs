@@ -6,7 +6,9 @@ use std::path::Path;
 const SAMPLE: &str = r#"# The settings of walkeep for one cluster. A line that begins with '#' is not set: it shows the default, or an
 # example where there is none. 'walkeep help VERB' says more of each.
 #
-# Commands read this file where it is /etc/walkeep/walkeep.toml, or is named with --config FILE or $WALKEEP_CONFIG.
+# Commands read this file where it is /etc/walkeep/walkeep.toml, or is named with --config FILE or $WALKEEP_CONFIG. The
+# units walkeep-watch@NAME, walkeep-prune@NAME and walkeep-verify@NAME read /etc/walkeep/NAME.toml. The user that the
+# server runs as has to be able to read it; it holds no secrets.
 # A flag and a variable of the environment come before what stands here.
 
 # What is told on standard error: error, warn, info or debug, as text or json.
@@ -85,7 +87,6 @@ fn quoted(path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::KEYS;
     use super::*;
     use std::collections::BTreeSet;
 
@@ -103,14 +104,17 @@ mod tests {
         keys
     }
 
+    /// Held against the keys there are, and read, by the tests of settings.
     #[test]
-    fn every_key_stands_in_the_sample_and_no_other() {
-        let set: String = config(None, None)
-            .lines()
-            .map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')).unwrap_or(line))
-            .map(|line| format!("{line}\n"))
-            .collect();
-        assert_eq!(keys(&set), KEYS.iter().map(|key| (*key).to_owned()).collect());
+    fn the_packages_bring_the_same_sample() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/walkeep.toml.sample");
+        let sample = config(Some(Path::new("/archive/main")), Some(Path::new("/data/main")));
+        if std::env::var_os("WALKEEP_WRITE_MANUAL").is_some() {
+            #[allow(clippy::disallowed_methods, reason = "a test that writes into its own tree")]
+            std::fs::write(&path, &sample).unwrap();
+        }
+        let is_same = std::fs::read_to_string(&path).unwrap() == sample;
+        assert!(is_same, "WALKEEP_WRITE_MANUAL=1 cargo test --lib sample writes '{}' anew", path.display());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::storage::DirectoryStore;
 const CONFIG_FILE: &str = "/etc/walkeep/walkeep.toml";
 
 /// Every key of the config file.
-pub(super) const KEYS: [&str; 22] = [
+const KEYS: [&str; 22] = [
     "log",
     "cluster.pgdata",
     "cluster.node",
