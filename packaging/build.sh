@@ -9,6 +9,7 @@
 #   --out DIR              where the packages go; default: target/packages
 #   --package-version V    instead of Cargo.toml's; for tests of an upgrade
 #   --only binary|deb|rpm  only that, laid into DIR
+#   --only tools           nothing yet: only what packs a .deb is compiled, and kept
 #
 # The same commit gives the same bytes, wherever it is built: everything is pinned (Cargo.lock, the tools below), no path
 # of the machine gets into the binary, and all times are the commit's. Rust itself has to be the same version.
@@ -64,7 +65,7 @@ case $libc in
     *) die "unknown C library '$libc'; known are glibc, static and native" ;;
 esac
 case $only in
-    all | binary | deb | rpm) ;;
+    all | binary | deb | rpm | tools) ;;
     *) die "unknown package '$only'; known are binary, deb and rpm" ;;
 esac
 host=$(rustc -vV | sed -n 's/^host: //p')
@@ -219,6 +220,10 @@ pack_rpm() {
         --source-date "$SOURCE_DATE_EPOCH" --output "$out/" ${version:+--set-metadata "version = \"$version\""} "$@" >&2
 }
 
+if [ "$only" = tools ]; then
+    tool cargo-deb "$CARGO_DEB"
+    exit 0
+fi
 build_binary
 check_binary
 if [ "$only" = binary ]; then

@@ -215,8 +215,12 @@ run_all() {
     step "clippy" cargo clippy --locked --all-targets -- -D warnings
     step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
     step "examples in the documentation" cargo test --locked --doc --quiet
+    # Compiled beside the tests, which leave a core to others now and then. What fails here fails again below, and is told.
+    nice sh packaging/build.sh --only tools >/dev/null 2>&1 &
     # Servers spend their time waiting for each other, so that a few more tests than cores go on at once.
-    step "tests" env TMPDIR="$(scratch_directory)" RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --locked --no-fail-fast --lib --bins --tests
+    # shellcheck disable=SC2086 # no argument where it is empty
+    step "tests" env TMPDIR="$(scratch_directory)" RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --locked --no-fail-fast --lib --bins --tests ${WALKEEP_TEST_LONG:+-- --include-ignored}
+    wait
     # shellcheck disable=SC2086 # no argument where it is empty
     step "packages" sh tests/packages.sh ${WALKEEP_TEST_LONG:+--long}
     if [ -n "${WALKEEP_TEST_LONG:-}" ]; then

@@ -100,7 +100,10 @@ pub fn for_each_hashed<E>(
                 chunk = Arc::default();
             }
             let Some(buffer) = Arc::get_mut(&mut chunk) else { break };
-            buffer.resize(CHUNK_BYTES, 0);
+            // A new one is zeroed by the system; one that was filled before is whole.
+            if buffer.len() < CHUNK_BYTES {
+                *buffer = vec![0; CHUNK_BYTES];
+            }
             let filled = fill(source, buffer).map_err(&read_failed)?;
             buffer.truncate(filled);
             size += filled as u64;

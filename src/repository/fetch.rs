@@ -137,11 +137,12 @@ impl Repository<'_> {
 
         // A file longer than the longest segment is not read to its end: it may be a bomb.
         let most = expected.segment_size.map_or(MOST_BYTES, SegmentSize::bytes);
+        let head_bytes = if name.is_pages() { LONG_HEADER_BYTES } else { TEXT_BYTES };
         let mut head = Vec::new();
         let mut limited = bytes.by_ref().take(most + 1);
         let (digest, size) = for_each_hashed(&mut limited, unreadable, |chunk| {
-            let missing = HEAD_BYTES.saturating_sub(head.len());
-            head.extend(chunk.iter().take(missing));
+            let missing = head_bytes.saturating_sub(head.len()).min(chunk.len());
+            head.extend_from_slice(chunk.get(..missing).unwrap_or_default());
             sink.write_all(chunk).map_err(RepositoryError::Sink)
         })?;
 
@@ -175,8 +176,8 @@ impl Repository<'_> {
 /// Longest WAL file of all: a segment of 1 GiB.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// How much of a file is kept to be looked at: the first page's header, or a small text file whole.
-const HEAD_BYTES: usize = 1 << 20;
+/// How much of a text file is kept to be looked at. Of a segment it is the first page's header.
+const TEXT_BYTES: usize = 1 << 20;
 
 /// Holds a file against its name and its cluster; says what does not fit.
 fn prove(name: WalFileName, expected: Expected, head: &[u8], size: u64) -> Result<(), String> {

@@ -58,8 +58,8 @@ impl Head {
 
 impl Write for Head {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let missing = Self::MOST_BYTES.saturating_sub(self.0.len());
-        self.0.extend(bytes.iter().take(missing));
+        let missing = Self::MOST_BYTES.saturating_sub(self.0.len()).min(bytes.len());
+        self.0.extend_from_slice(bytes.get(..missing).unwrap_or_default());
         Ok(bytes.len())
     }
 
