@@ -13,15 +13,20 @@
 /// Makes each promise, a function of a product, a test on every server of the matrix.
 macro_rules! on_every_server {
     ($($promise:ident),+ $(,)?) => {
-        on_every_server!(@ postgresql_15, POSTGRESQL_15, [], $($promise),+);
-        on_every_server!(@ postgresql_18, POSTGRESQL_18, [], $($promise),+);
-        on_every_server!(@ kingbase_shape, KINGBASE_SHAPE, [], $($promise),+);
-        on_every_server!(@ postgresql_12, POSTGRESQL_12, [#[ignore = "the shape of KingbaseES is this server; long runs try both"]], $($promise),+);
+        on_every_server!(@ postgresql_15, POSTGRESQL_15, $($promise),+);
+        on_every_server!(@ postgresql_18, POSTGRESQL_18, $($promise),+);
+        on_every_server!(@ kingbase_shape, KINGBASE_SHAPE, $($promise),+);
+        mod postgresql_12 {
+            $(#[test]
+            #[ignore = "the shape of KingbaseES is this server; long runs try both"]
+            fn $promise() {
+                super::$promise(crate::support::product::POSTGRESQL_12);
+            })+
+        }
     };
-    (@ $server:ident, $product:ident, [$($attribute:tt)*], $($promise:ident),+) => {
+    (@ $server:ident, $product:ident, $($promise:ident),+) => {
         mod $server {
             $(#[test]
-            $($attribute)*
             fn $promise() {
                 super::$promise(crate::support::product::$product);
             })+
