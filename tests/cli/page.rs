@@ -162,7 +162,7 @@ fn several_data_directories_stand_on_one_page() {
 fn a_page_that_cannot_be_told_says_so_and_is_loaded_again() {
     let scene = Scene::with_repository("zstd");
     let control = scene.shown("data/global/pg_control");
-    let hang = ["-P", &control, "-e", "trace=open,openat", "-e", "inject=open,openat:delay_enter=8000000"];
+    let hang = ["-P", &control, "-e", "trace=open,openat", "-e", "inject=open,openat:delay_enter=40000000"];
     let call = scene.call_under_strace(&hang, &["watch", "-D", &scene.shown("data"), "--listen", "0"]);
     let daemon = Daemon::of(&scene, call);
     daemon.until_told("watching '");
