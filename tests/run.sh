@@ -219,7 +219,9 @@ run_all() {
     nice sh packaging/build.sh --only tools >/dev/null 2>&1 &
     # Servers spend their time waiting for each other, so that a few more tests than cores go on at once.
     # shellcheck disable=SC2086 # no argument where it is empty
-    step "tests" env TMPDIR="$(scratch_directory)" RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --locked --no-fail-fast --lib --bins --tests ${WALKEEP_TEST_LONG:+-- --include-ignored}
+    step "tests" env TMPDIR="$(scratch_directory)" RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --locked --no-fail-fast --lib --bins --tests -- --skip documents::every_ ${WALKEEP_TEST_LONG:+--include-ignored}
+    # What commands print is held word for word, and some of it tells how long something took: nothing else runs beside.
+    step "documents" cargo test --locked --test servers documents::every_
     wait
     # shellcheck disable=SC2086 # no argument where it is empty
     step "packages" sh tests/packages.sh ${WALKEEP_TEST_LONG:+--long}
