@@ -54,6 +54,8 @@ archiving() {
 
 # What the manual's examples are about.
 manual() {
+    # The first segment is archived once more by hand: no checkpoint may have taken it.
+    echo "wal_keep_size = '1GB'" >>/data/postgresql.conf
     archiving
     sql "SELECT pg_create_physical_replication_slot('node2', true)"
     go_to 000000010000000000000008
