@@ -115,7 +115,12 @@ pub fn run_with(command: &Command, injection: &Injection) -> Ended {
     };
     let inject = format!("inject={call}:{what}:when={nth}");
     let traced = format!("trace={call}");
-    let output = under_strace(command, &["-qq", "-o", "/dev/null", "-e", &traced, "-e", &inject])
+    let mut options = vec!["-qq", "-o", "/dev/null", "-e", &traced, "-e", &inject];
+    if matches!(fault, Fault::Error(_)) {
+        // Nothing stops at other calls. A signal cannot be sent from such a stop.
+        options.push("--seccomp-bpf");
+    }
+    let output = under_strace(command, &options)
         .output()
         .expect("strace is installed");
     Ended::of(&output)

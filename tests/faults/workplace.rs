@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
@@ -38,7 +39,14 @@ pub struct Workplace {
     pub dir: TempDir,
 }
 
-fn fixture(name: &str) -> Vec<u8> {
+/// A file of a real server. Each is unpacked once: every fault is held against it.
+fn fixture(name: &str) -> Arc<[u8]> {
+    static UNPACKED: Mutex<BTreeMap<String, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
+    let mut unpacked = UNPACKED.lock().unwrap();
+    Arc::clone(unpacked.entry(name.to_owned()).or_insert_with(|| unpack(name).into()))
+}
+
+fn unpack(name: &str) -> Vec<u8> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/15-debian");
     let mut bytes = Vec::new();
     let packed = dir.join("wal").join(format!("seg1MB_{name}.gz"));
@@ -179,7 +187,7 @@ impl Workplace {
             let file_name = entry.file_name().into_string().unwrap();
             let Some((name, _)) = parse_stored(&file_name) else { continue };
             let repository = Repository::open(&store).expect("what holds WAL files is a repository");
-            assert_eq!(fetch(&repository, name), fixture(&name.to_string()), "{file_name} is short or wrong");
+            assert_eq!(*fetch(&repository, name), *fixture(&name.to_string()), "{file_name} is short or wrong");
             stored.insert(file_name, entry.metadata().unwrap().ino());
         }
         stored

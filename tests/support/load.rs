@@ -42,9 +42,10 @@ pub struct Told {
 }
 
 impl Load {
-    /// Starts load that goes on until its server is gone.
+    /// Starts load that goes on until its server is gone: a few segments of 1 MiB a second, and no more where commits
+    /// cost nothing, for all of it has to be replayed.
     pub fn start(scratch: &Scratch, node: &Node, round: u32) -> Load {
-        Load::run(scratch, node, round, &["-T", "600"])
+        Load::run(scratch, node, round, &["-T", "600", "-R", "1000"])
     }
 
     fn run(scratch: &Scratch, node: &Node, round: u32, until: &[&str]) -> Load {

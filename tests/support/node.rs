@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::{Mutex, PoisonError};
 
 use super::product::{Product, client_program};
 use super::repository::Repository;
@@ -31,6 +32,30 @@ log_timezone = 'UTC'
 
 /// A server program that ends by this signal has been killed by us, not by itself.
 const SIGKILL: i32 = 9;
+
+fn run_initdb(scratch: &Scratch, product: Product, segment_mib: u32, data: &Path) {
+    let mut initdb = scratch.command(product.server_program("initdb"));
+    initdb.arg("-D").arg(data).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"]);
+    must_succeed(initdb.arg(format!("--wal-segsize={segment_mib}")));
+}
+
+/// A cluster that nobody has started, made once and kept with what is built.
+fn made_before(product: Product, segment_mib: u32) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cluster-{}-{segment_mib}", product.major));
+    if !kept.exists() {
+        let scratch = Scratch::new();
+        run_initdb(&scratch, product, segment_mib, &scratch.path("data"));
+        let new = kept.with_extension(std::process::id().to_string());
+        must_succeed(Command::new("cp").arg("-aT").arg(scratch.path("data")).arg(&new));
+        // Where another run of tests was faster, its own is as good.
+        if fs::rename(&new, &kept).is_err() {
+            fs::remove_dir_all(&new).unwrap();
+        }
+    }
+    kept
+}
 
 /// A data directory in a scratch directory. Its server stops when it goes out of scope.
 pub struct Node<'a> {
@@ -57,18 +82,12 @@ impl<'a> Node<'a> {
         segment_mib: u32,
     ) -> Node<'a> {
         let node = Node::in_directory(scratch, name, product);
-        let mut initdb = scratch.command(product.server_program("initdb"));
-        initdb.arg("-D").arg(&node.data).args([
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-locale",
-            "-N",
-        ]);
-        must_succeed(initdb.arg(format!("--wal-segsize={segment_mib}")));
+        if scratch.has_cluster() {
+            run_initdb(scratch, product, segment_mib, &node.data);
+        } else {
+            // Making a cluster takes longer than what most tests do with it, and who has but one knows no other.
+            must_succeed(Command::new("cp").arg("-aT").arg(made_before(product, segment_mib)).arg(&node.data));
+        }
         node.append(SETTINGS);
         node.settle();
         node

@@ -21,7 +21,7 @@ pub struct Scratch {
 
 impl Scratch {
     pub fn new() -> Scratch {
-        let dir = tempfile::Builder::new().prefix("wk-").tempdir_in("/tmp").unwrap();
+        let dir = tempfile::Builder::new().prefix("wk-").tempdir().unwrap();
         let scratch = Scratch { dir, server_user: server_user() };
         fs::set_permissions(scratch.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         scratch.give_to_server_user(scratch.dir.path());
@@ -32,6 +32,11 @@ impl Scratch {
     /// A path in the directory; nothing needs to be there.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// Whether a cluster was made here.
+    pub fn has_cluster(&self) -> bool {
+        fs::read_dir(self.dir.path()).unwrap().any(|entry| entry.unwrap().path().join("PG_VERSION").exists())
     }
 
     /// The binary under test.
