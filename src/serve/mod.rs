@@ -59,7 +59,7 @@ pub struct Server {
 const MOST_CONNECTIONS: usize = 8;
 
 /// How long one may take, from its first byte to its last.
-const MOST_TIME: Duration = Duration::from_secs(5);
+const MOST_TIME: Duration = Duration::from_secs(10);
 
 /// How long is waited where no connection can be accepted, as where no descriptor is left.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -24,8 +24,12 @@ pub fn address_of(daemon: &Daemon<'_>) -> String {
 }
 
 pub fn ask_bytes(address: &str, request: &[u8]) -> String {
+    ask_within(Duration::from_secs(30), address, request)
+}
+
+pub fn ask_within(limit: Duration, address: &str, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(limit)).unwrap();
     let _ = stream.write_all(request);
     let _ = stream.shutdown(Shutdown::Write);
     let mut answer = Vec::new();
