@@ -174,11 +174,15 @@ check_rust() {
     done
 }
 
-# Where tests make their files: in memory, where there is room. A disk that is still writing what was built stalls for
-# seconds, and what has to fail in a test fails on purpose. Servers work on the disk all the same.
+# Where tests make their files and their servers: in memory, where there is room, for creating files is what takes the
+# longest on a disk, and one that is still writing what was built stalls for seconds. Long runs work on the disk.
 scratch_directory() {
     free=$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)
-    if [ "${free:-0}" -ge 2000000 ] && [ -w /dev/shm ]; then echo /dev/shm; else echo "${TMPDIR:-/tmp}"; fi
+    if [ -z "${WALKEEP_TEST_LONG:-}" ] && [ "${free:-0}" -ge 8000000 ] && [ -w /dev/shm ]; then
+        echo /dev/shm
+    else
+        echo "${TMPDIR:-/tmp}"
+    fi
 }
 
 failed=
@@ -187,7 +191,9 @@ step() {
     name=$1
     shift
     say "$name"
+    began=$(date +%s)
     "$@" || { failed="$failed, $name"; say "$name FAILED"; }
+    say "$name: $(($(date +%s) - began)) s"
 }
 
 # Breaks the input of every parser anew until the time is up: each run draws other cases.
@@ -219,9 +225,9 @@ run_all() {
     nice sh packaging/build.sh --only tools >/dev/null 2>&1 &
     # Servers spend their time waiting for each other, so that a few more tests than cores go on at once.
     # shellcheck disable=SC2086 # no argument where it is empty
-    step "tests" env TMPDIR="$(scratch_directory)" RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}" cargo test --locked --no-fail-fast --lib --bins --tests -- --skip documents::every_ ${WALKEEP_TEST_LONG:+--include-ignored}
+    step "tests" env TMPDIR="$(scratch_directory)" RUST_TEST_THREADS="${RUST_TEST_THREADS:-6}" cargo test --locked --no-fail-fast --lib --bins --tests -- --skip documents::every_ ${WALKEEP_TEST_LONG:+--include-ignored}
     # What commands print is held word for word, and some of it tells how long something took: nothing else runs beside.
-    step "documents" cargo test --locked --test servers documents::every_
+    step "documents" env TMPDIR="$(scratch_directory)" cargo test --locked --test servers documents::every_
     wait
     # shellcheck disable=SC2086 # no argument where it is empty
     step "packages" sh tests/packages.sh ${WALKEEP_TEST_LONG:+--long}
