@@ -120,9 +120,7 @@ pub fn run_with(command: &Command, injection: &Injection) -> Ended {
         // Nothing stops at other calls. A signal cannot be sent from such a stop.
         options.push("--seccomp-bpf");
     }
-    let output = under_strace(command, &options)
-        .output()
-        .expect("strace is installed");
+    let output = under_strace(command, &options).output().expect("strace is installed");
     Ended::of(&output)
 }
 

@@ -187,7 +187,11 @@ impl Workplace {
             let file_name = entry.file_name().into_string().unwrap();
             let Some((name, _)) = parse_stored(&file_name) else { continue };
             let repository = Repository::open(&store).expect("what holds WAL files is a repository");
-            assert_eq!(*fetch(&repository, name), *fixture(&name.to_string()), "{file_name} is short or wrong");
+            assert_eq!(
+                *fetch(&repository, name),
+                *fixture(&name.to_string()),
+                "{file_name} is short or wrong"
+            );
             stored.insert(file_name, entry.metadata().unwrap().ino());
         }
         stored

@@ -43,7 +43,8 @@ fn run_initdb(scratch: &Scratch, product: Product, segment_mib: u32, data: &Path
 fn made_before(product: Product, segment_mib: u32) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cluster-{}-{segment_mib}", product.major));
+    let kept =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cluster-{}-{segment_mib}", product.major));
     if !kept.exists() {
         let scratch = Scratch::new();
         run_initdb(&scratch, product, segment_mib, &scratch.path("data"));
@@ -86,7 +87,9 @@ impl<'a> Node<'a> {
             run_initdb(scratch, product, segment_mib, &node.data);
         } else {
             // Making a cluster takes longer than what most tests do with it, and who has but one knows no other.
-            must_succeed(Command::new("cp").arg("-aT").arg(made_before(product, segment_mib)).arg(&node.data));
+            must_succeed(
+                Command::new("cp").arg("-aT").arg(made_before(product, segment_mib)).arg(&node.data),
+            );
         }
         node.append(SETTINGS);
         node.settle();
