@@ -486,7 +486,7 @@ fn descriptors_stay_flat_whatever_comes_and_goes() {
     let scene = Scene::with_repository("zstd");
     let data = scene.shown("data");
     let daemon = Daemon::of(&scene, scene.call(&["watch", "-v", "-D", &data]).cwd("/"));
-    let mut numbers = Vec::new();
+    let mut first = None;
     for round in 0..6_u64 {
         let name = name_of(1, 0xA00 + round);
         offer_bytes(&scene, &name, &segment_as(1, 0xA00 + round));
@@ -498,10 +498,9 @@ fn descriptors_stay_flat_whatever_comes_and_goes() {
         let name = name_of(1, 0xB00 + round);
         offer_bytes(&scene, &name, &segment_as(1, 0xB00 + round));
         daemon.until_told(&format!("stored '{name}'"));
-        until("the descriptors of the batch are closed", || daemon.descriptors() <= 20);
-        numbers.push(daemon.descriptors());
+        until("the descriptors of the batch are closed", || daemon.descriptors() <= first.unwrap_or(20));
+        first.get_or_insert_with(|| daemon.descriptors() + 1);
     }
-    assert!(numbers.iter().all(|number| number.abs_diff(numbers[0]) <= 1), "{numbers:?}");
     daemon.terminate();
 }
 
