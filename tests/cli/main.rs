@@ -35,5 +35,6 @@ mod settings;
 mod stamps;
 mod status;
 mod switchover_scripts;
+mod terminal;
 mod verify;
 mod watch;
