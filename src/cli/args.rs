@@ -57,6 +57,7 @@ enum ServerVerb {
 
 /// Flags that every verb knows.
 #[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Options of every command")]
 pub(super) struct Common {
     /// Config file [env: WALKEEP_CONFIG] [default: /etc/walkeep/walkeep.toml where that exists]
     #[arg(long, global = true, value_name = "FILE")]
@@ -185,7 +186,7 @@ pub(super) struct ArchiveArgs {
     /// fails of them fails no call but their own [default: 32]
     #[arg(long, value_name = "N")]
     pub ahead: Option<Files>,
-    /// How many of those are packed at once, while one more is made durable [env: WALKEEP_JOBS]
+    /// How many further pending files are packed at once, while one more is made durable [env: WALKEEP_JOBS]
     /// [default: the number of cores, at most 4]
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<Jobs>,
@@ -239,6 +240,8 @@ pub(super) struct RestoreArgs {
 /// Archives everything that is pending, now: with the server running, hung, stopped or dead
 ///
 /// Marks nothing done unless told to: a running server finds its files stored, and marks them itself.
+///
+///   walkeep drain -D "$KINGBASE_DATA" --repo /archive
 ///
 /// Exit code 0: everything that was pending is durable in the repository.
 /// Exit code 1: something is not, and the report says what and why, or the call was refused.
@@ -378,6 +381,8 @@ pub(super) struct DoctorArgs {
 ///   walkeep claim -D "$PGDATA" --repo /archive
 ///
 /// A slot that is gone pins for another 24 hours (slot_grace under [prune] in the config file).
+///
+/// Exit code 0: done. 1: not done, or a claim cannot be read. 2: a usage error.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct ClaimArgs {
@@ -400,7 +405,13 @@ pub(super) enum ClaimAction {
 }
 
 /// Keeps WAL that nothing else would keep, such as that of a base backup that was taken from a standby
+///
+///   walkeep hold add weekly --backup-label /backup/base/backup_label --reason 'backup of a standby'
+///   walkeep hold list --repo /archive
+///
+/// Exit code 0: done. 1: refused, or a hold cannot be read. 2: a usage error.
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub(super) struct HoldArgs {
     /// How long it may take before it is given up [default: 60s]
     #[arg(long, value_name = "DURATION", global = true)]
@@ -484,7 +495,14 @@ pub(super) struct PruneArgs {
 }
 
 /// Takes one stored file out of the way of its name, into .walkeep/set-aside: the way out of a refusal
+///
+/// When 'archive' refuses a file because another content is stored under its name, and it is known which is right:
+///
+///   walkeep set-aside 000000010000000000000007 --reason 'written by a test copy' --repo /archive
+///
+/// Exit code 0: it lies in .walkeep/set-aside, with the reason. 1: it could not be moved. 2: a usage error.
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub(super) struct SetAsideArgs {
     /// Name of the WAL file, or of the stored file
     pub name: String,
@@ -494,7 +512,13 @@ pub(super) struct SetAsideArgs {
 }
 
 /// Shows what a control file, slot state, segment, history, backup label or stored file says
+///
+///   walkeep inspect "$PGDATA/global/pg_control"
+///   walkeep inspect /archive/000000010000000000000007.zst
+///
+/// Exit code 0: it is sound. 1: it is damaged, or of no known kind. 2: a usage error, or it cannot be read.
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub(super) struct InspectArgs {
     /// The file
     pub file: PathBuf,
@@ -504,6 +528,8 @@ pub(super) struct InspectArgs {
 ///
 /// What was read and is untouched since counts as read for 30 days. With -D DIR, typed here, the server's WAL
 /// directory is held against the repository as well: what is finished there has to be stored.
+///
+///   walkeep verify --repo /archive --budget 100MiB/s
 ///
 /// Exit code 0: everything is sound, and nothing is missing but what was acknowledged as lost.
 /// Exit code 1: something is damaged or missing.
