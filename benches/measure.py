@@ -67,7 +67,7 @@ def compare(title, baseline, segments, contenders, setup):
 
 
 def archive(repository, *flags):
-    return lambda segment: [WALKEEP, "archive", f"pg_wal/{segment}", "--repo", repository, *flags]
+    return lambda segment: [WALKEEP, "archive", f"pg_wal/{segment}", "--repo", repository, "--ahead", "0", *flags]
 
 
 def push(*flags):
