@@ -130,21 +130,23 @@ impl Batch<'_> {
     /// Stores files, begun in their order. Those on their way are settled whatever becomes of others; none is begun
     /// after a failure that others will not escape.
     pub(in crate::commands) fn store(&self, names: &[WalFileName], account: &mut dyn Account) {
-        let place = |name: &WalFileName| {
-            let path = self.cluster.wal_directory().join(name.to_string());
-            let began = (self.stopwatch)();
-            let of = Belonging { cluster: self.cluster, control: self.control };
-            let attempt = self.terms.place(&path, *name, of, self.repository);
-            (attempt, (self.stopwatch)().saturating_sub(began))
-        };
         // As everywhere, the histories are durable before a segment is begun.
         let histories = names.partition_point(|name| name.kind() == WalFileKind::TimelineHistory);
         let (histories, others) = names.split_at_checked(histories).unwrap_or_default();
         for phase in [histories, others] {
+            // A file that is alone has all cores for itself.
+            let terms = Terms { jobs: self.terms.jobs.min(phase.len()), ..self.terms };
+            let place = |name: &WalFileName| {
+                let path = self.cluster.wal_directory().join(name.to_string());
+                let began = (self.stopwatch)();
+                let of = Belonging { cluster: self.cluster, control: self.control };
+                let attempt = terms.place(&path, *name, of, self.repository);
+                (attempt, (self.stopwatch)().saturating_sub(began))
+            };
             let mut goes_on = account.goes_on();
             let mut work = Work { batch: self, account: &mut *account, placed: Vec::new() };
             if goes_on {
-                pool::run(self.terms.jobs, phase, place, |at, (attempt, took)| {
+                pool::run(terms.jobs, phase, place, |at, (attempt, took)| {
                     let fared = phase.get(at).is_some_and(|name| work.take(*name, attempt, took));
                     goes_on = goes_on && fared && work.account.goes_on();
                     goes_on
