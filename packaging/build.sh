@@ -66,7 +66,7 @@ case $libc in
 esac
 case $only in
     all | binary | deb | rpm | tools) ;;
-    *) die "unknown package '$only'; known are binary, deb and rpm" ;;
+    *) die "unknown package '$only'; known are all, binary, deb, rpm and tools" ;;
 esac
 host=$(rustc -vV | sed -n 's/^host: //p')
 [ "$libc" = glibc ] || [ "$target" = "$host" ] || die "--libc $libc builds for this machine ($host) alone"

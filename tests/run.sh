@@ -175,13 +175,14 @@ check_rust() {
 }
 
 # Where tests make their files and their servers: in memory, where there is room, for creating files is what takes the
-# longest on a disk, and one that is still writing what was built stalls for seconds. Long runs work on the disk.
+# longest on a disk, and one that is still writing what was built stalls for seconds. Long runs work on the disk. Either has
+# a short path that the servers' user may enter.
 scratch_directory() {
     free=$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)
     if [ -z "${WALKEEP_TEST_LONG:-}" ] && [ "${free:-0}" -ge 8000000 ] && [ -w /dev/shm ]; then
         echo /dev/shm
     else
-        echo "${TMPDIR:-/tmp}"
+        echo /tmp
     fi
 }
 
