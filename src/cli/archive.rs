@@ -28,6 +28,7 @@ pub(super) fn run(args: &ArchiveArgs, settings: &Settings, err: Stderr) -> u8 {
         Ok(store) => store,
         Err(error) => return failed(&error, error.hint()),
     };
+    let clock = SystemClock::start();
     let wal_path = settings.absolute(&args.wal_path);
     let request = ArchiveRequest {
         data_directory: settings.data_directory_of(&wal_path),
@@ -41,6 +42,7 @@ pub(super) fn run(args: &ArchiveArgs, settings: &Settings, err: Stderr) -> u8 {
         min_free_bytes: args.min_free.or(settings.min_free).map_or(0, |size| size.0),
         header_check: !args.no_header_check,
         origin: &origin(settings),
+        clock: &clock,
         show_time: &show_time,
     };
     let limit = args.timeout.map_or(settings.archive_timeout, |timeout| timeout.0);
@@ -50,7 +52,6 @@ pub(super) fn run(args: &ArchiveArgs, settings: &Settings, err: Stderr) -> u8 {
             failed(error, Some("Nothing was acknowledged; the server will try again.".to_owned()))
         }
     };
-    let clock = SystemClock::start();
     let deadline = match Deadline::start(limit, unfinished.clone()) {
         Ok(deadline) => deadline,
         Err(error) => return unfinished(&error),
@@ -68,8 +69,7 @@ pub(super) fn run(args: &ArchiveArgs, settings: &Settings, err: Stderr) -> u8 {
             });
             if let Some(ahead) = archived.ahead {
                 let files = args.ahead.map_or(settings.archive_ahead, |Files(number)| number);
-                let how =
-                    LookAhead { files, jobs: settings.jobs(args.jobs), time: AHEAD_TIME, clock: &clock };
+                let how = LookAhead { files, jobs: settings.jobs(args.jobs), time: AHEAD_TIME };
                 look_ahead(&deadline, limit, &ahead, &how, err);
             }
             let node = (&store, request.data_directory.as_deref());
@@ -82,7 +82,7 @@ pub(super) fn run(args: &ArchiveArgs, settings: &Settings, err: Stderr) -> u8 {
 }
 
 /// Looks ahead, once the file that was asked for is durable: nothing here changes that success any more.
-fn look_ahead(deadline: &Deadline, limit: Duration, ahead: &Ahead<'_>, how: &LookAhead<'_>, err: Stderr) {
+fn look_ahead(deadline: &Deadline, limit: Duration, ahead: &Ahead<'_>, how: &LookAhead, err: Stderr) {
     let tell = move |error: &dyn std::error::Error| {
         err.warning(&Failure::new("cannot archive ahead".to_owned(), error, None));
     };

@@ -3,7 +3,7 @@ use std::io::IsTerminal;
 use super::args::DrainArgs;
 use super::claim::refresh;
 use super::deadline::{Deadline, Idle, Unfinished};
-use super::now::origin;
+use super::now::{SystemClock, origin};
 use super::settings::Settings;
 use super::stderr::{Stderr, print_report};
 use super::units::Compression;
@@ -33,7 +33,7 @@ pub(super) fn run(args: &DrainArgs, settings: &Settings, err: Stderr) -> u8 {
         failed(error, Some(hint), FAILED)
     };
     let idle = Idle::new(limit, &display);
-    let origin = origin(settings);
+    let (origin, clock) = (origin(settings), SystemClock::start());
     let request = DrainRequest {
         data_directory,
         store: &store,
@@ -49,6 +49,7 @@ pub(super) fn run(args: &DrainArgs, settings: &Settings, err: Stderr) -> u8 {
         missing: args.missing,
         lost: args.acknowledge_lost.map(|range| range.0).zip(args.reason.clone()),
         origin: &origin,
+        clock: &clock,
         show_time: &show_time,
         observer: &idle,
     };

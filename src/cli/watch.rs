@@ -150,7 +150,6 @@ fn watch_with(
                 min_free_bytes: args.min_free.or(settings.min_free).map_or(0, |size| size.0),
                 header_check: !args.no_header_check,
                 jobs: settings.jobs(args.jobs),
-                ahead: settings.archive_ahead,
                 slot_grace: settings.slot_grace,
                 thresholds: meant.thresholds,
                 stopwatch: &stopwatch,

@@ -3,10 +3,10 @@
 mod ahead;
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::source::{SourceFile, stamp_at};
-use super::{ForeignOwner, Hint};
+use super::{Clock, ForeignOwner, Hint};
 use crate::cluster::{Cluster, ClusterError, ControlFile, is_complete_in, is_wal_directory};
 use crate::fsx::{PathError, foreign_owner};
 use crate::repository::{
@@ -38,6 +38,8 @@ pub struct ArchiveRequest<'a> {
     pub header_check: bool,
     /// Who stores, and when.
     pub origin: &'a Origin,
+    /// What the time is told by.
+    pub clock: &'a dyn Clock,
     /// How times are written in messages.
     pub show_time: &'a (dyn Fn(SystemTime) -> String + Sync),
 }
@@ -160,6 +162,8 @@ pub(super) struct Terms<'a> {
     pub jobs: usize,
     /// Who stores, and when.
     pub origin: &'a Origin,
+    /// What the time is told by.
+    pub clock: &'a dyn Clock,
     /// How times are written in messages.
     pub show_time: &'a (dyn Fn(SystemTime) -> String + Sync),
 }
@@ -179,6 +183,9 @@ pub fn archive<'a>(request: &'a ArchiveRequest<'a>) -> Result<Archived<'a>, Arch
     }
     // A leftover costs space, nothing else: that it cannot be swept must not stop the server's archiver.
     let _ = repository.sweep();
+    if terms.comes(path, name, &repository)?.is_some() {
+        return Ok(Archived { name, put: Put::AlreadyStored, ahead: None });
+    }
 
     let mut source = SourceFile::open(path)?;
     let cluster = request.data_directory.as_deref().map(Cluster::find).transpose()?;
@@ -199,6 +206,7 @@ impl ArchiveRequest<'_> {
             header_check: self.header_check,
             jobs: 1,
             origin: self.origin,
+            clock: self.clock,
             show_time: self.show_time,
         }
     }
@@ -215,6 +223,8 @@ pub(super) struct Belonging<'a> {
 enum Attempt {
     /// It is known to be stored, and was not touched since.
     Known,
+    /// Somebody else is storing it at the moment.
+    InHand,
     /// It was written just now: no stamp would be kept of it, and its own call would read it again.
     TooNew,
     /// Its bytes are stored, so many of them; its name is durable once it is settled.
@@ -231,6 +241,9 @@ impl Terms<'_> {
         repository: &Repository<'_>,
     ) -> Result<(Put, u64), ArchiveError> {
         if let Some(bytes) = self.recognised(path, name, repository)? {
+            return Ok((Put::AlreadyStored, bytes));
+        }
+        if let Some(bytes) = self.comes(path, name, repository)? {
             return Ok((Put::AlreadyStored, bytes));
         }
         let mut source = SourceFile::open(path)?;
@@ -250,6 +263,9 @@ impl Terms<'_> {
     ) -> Result<Attempt, ArchiveError> {
         if self.recognised(path, name, repository)?.is_some() {
             return Ok(Attempt::Known);
+        }
+        if repository.is_in_hand(name) {
+            return Ok(Attempt::InHand);
         }
         let mut source = SourceFile::open(path)?;
         // Of one that was written just now no stamp would be kept: it would be read twice.
@@ -272,6 +288,26 @@ impl Terms<'_> {
         let Ok(stamp) = stamp_at(path) else { return Ok(None) };
         let known = repository.recognises(name, &stamp, &self.origin.machine_id)?;
         Ok(known.then_some(stamp.size))
+    }
+
+    /// Waits while somebody else is storing the file, a watch most likely: both of us would not be done sooner. As
+    /// [`Terms::recognised`] after that; where nobody was waited for, `None`.
+    fn comes(
+        &self,
+        path: &Path,
+        name: WalFileName,
+        repository: &Repository<'_>,
+    ) -> Result<Option<u64>, ArchiveError> {
+        const AT_MOST: Duration = Duration::from_secs(5);
+        let end = self.clock.elapsed() + AT_MOST;
+        let mut pause = Duration::from_millis(1);
+        let mut waited = false;
+        while repository.is_in_hand(name) && self.clock.elapsed() < end {
+            self.clock.sleep(pause);
+            pause = (2 * pause).min(Duration::from_millis(8));
+            waited = true;
+        }
+        if waited { self.recognised(path, name, repository) } else { Ok(None) }
     }
 
     /// As [`Terms::prove`], of a file of a cluster whose control file was read before. A file that does not say whose

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::archive::{Belonging, Terms, refuse_superuser};
-use super::{ArchiveError, Observer, Progress, pool};
+use super::{ArchiveError, Clock, Observer, Progress, pool};
 use crate::cluster::{Backlog, Cluster, ClusterError, ControlFile};
 use crate::fsx::PathError;
 use crate::repository::{Expected, Identity, Origin, Put, Repository, RepositoryError};
@@ -49,6 +49,8 @@ pub struct DrainRequest<'a> {
     pub lost: Option<(SegmentRange, String)>,
     /// Who stores, and when.
     pub origin: &'a Origin,
+    /// What the time is told by.
+    pub clock: &'a dyn Clock,
     /// How times are written in messages.
     pub show_time: &'a (dyn Fn(SystemTime) -> String + Sync),
     /// Who watches.
@@ -182,6 +184,7 @@ impl Work<'_> {
             header_check: self.request.header_check,
             jobs: pool::at_once(self.request.jobs),
             origin: self.request.origin,
+            clock: self.request.clock,
             show_time: self.request.show_time,
         }
     }

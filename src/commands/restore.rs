@@ -58,7 +58,7 @@ pub struct Prefetch {
 }
 
 /// Time as a verb that waits needs it.
-pub trait Clock {
+pub trait Clock: Sync {
     /// Time since the verb began.
     fn elapsed(&self) -> Duration;
 

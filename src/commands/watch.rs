@@ -47,9 +47,6 @@ pub struct WatchRequest<'a> {
     pub header_check: bool,
     /// How many files are packed at once, at least 1.
     pub jobs: usize,
-    /// How many files behind the one that it was asked for a call of the server's stores by itself: while the queue
-    /// moves, that many are left to it.
-    pub ahead: usize,
     /// For how long a slot that is gone pins.
     pub slot_grace: Duration,
     /// From which state of the queue on something is told.
@@ -325,11 +322,9 @@ impl<'a> Watch<'a> {
         if !self.troubles.is_due(subject, now) {
             return Taking::Rests;
         }
-        let ahead = self.request.ahead;
-        let Choice { files, more } =
-            self.pending.choose(ahead, (MOST_AT_ONCE, self.troubles.is_full()), now, |name| {
-                self.troubles.is_due(Subject::File(name), now)
-            });
+        let Choice { files, more } = self.pending.choose(MOST_AT_ONCE, self.troubles.is_full(), |name| {
+            self.troubles.is_due(Subject::File(name), now)
+        });
         if files.is_empty() && now < self.next_check {
             return Taking::Rests;
         }
@@ -353,6 +348,7 @@ impl<'a> Watch<'a> {
             header_check: self.request.header_check,
             jobs: at_once,
             origin: &origin,
+            clock,
             show_time: self.request.show_time,
         };
         let stopwatch = self.request.stopwatch;
@@ -507,7 +503,7 @@ impl super::archive::Account for Account<'_, '_> {
         use super::archive::Fate;
         self.watch.observer.progress(Progress::default());
         match fate {
-            Fate::TooNew => {
+            Fate::TooNew | Fate::InHand => {
                 self.fresh = true;
                 return;
             }

@@ -358,6 +358,24 @@ pub fn sweep(staging: &Path) -> Result<u64, PathError> {
     Ok(swept)
 }
 
+/// Where a file that was staged with this stem lies, by whomever.
+///
+/// # Errors
+/// When the staging directory cannot be read.
+pub fn staged(staging: &Path, stem: &str) -> Result<Option<PathBuf>, PathError> {
+    for entry in fs::read_dir(staging).at("list", staging)? {
+        let path = entry.at("list", staging)?.path();
+        let name = file_name(&path);
+        if name.strip_prefix(stem).is_some_and(|rest| rest.len() == STAGED_SUFFIX_BYTES) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+/// How long what [`staged_name`] adds to a stem is, in bytes.
+const STAGED_SUFFIX_BYTES: usize = 2 * (1 + 16);
+
 /// A name that no other process on any host gives: the host's part tells sweepers whose locks they can see.
 pub(super) fn staged_name(stem: &str) -> String {
     let random = RandomState::new().build_hasher().finish();

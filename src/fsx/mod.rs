@@ -15,7 +15,7 @@ mod space;
 pub use delivery::{Delivery, hand_over};
 pub use durable::{
     Modes, Published, Staged, confirm, create_dir, create_dir_all, move_new, remove, rename_mark,
-    replace_state, sweep, sync_dir, write_advisory, write_new,
+    replace_state, staged, sweep, sync_dir, write_advisory, write_new,
 };
 pub use error::{AtPath, PathError};
 pub use instance::{DirectoryId, Instance};

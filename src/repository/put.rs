@@ -1,7 +1,7 @@
 //! Putting a file: stage, write, fsync, look at the source again, publish without replacing, fsync the folder.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::conflict::{Conflict, StoredCopy};
 use super::digest::{Digest, Hasher, fill};
@@ -85,6 +85,20 @@ impl Repository<'_> {
     ) -> Result<bool, RepositoryError> {
         let Some(identity) = self.identity else { return Ok(false) };
         Stamp::vouches(self.store, name, source, identity, machine_id)
+    }
+
+    /// Whether somebody is storing a file of this name at the moment: it is being written, or has its name and is not
+    /// settled yet. A hint, from which nothing but waiting or turning to other files may follow: who was killed or stands
+    /// still is taken for busy for a second, and what cannot be told is nobody.
+    #[must_use]
+    pub fn is_in_hand(&self, name: WalFileName) -> bool {
+        const BUSY: Duration = Duration::from_secs(1);
+        let staged = self.store.staged(&name.to_string()).ok().flatten();
+        let is_new = || {
+            let found = self.find(name).unwrap_or_default();
+            found.iter().any(|(_, stat)| stat.changed_within(BUSY)) && Stamp::read(self.store, name).is_none()
+        };
+        staged.is_some_and(|stat| stat.changed_within(BUSY)) || is_new()
     }
 
     /// Stores a file, durably, unless its bytes are there already.

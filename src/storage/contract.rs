@@ -70,6 +70,17 @@ fn what_is_dropped_unpublished_never_was(store: &dyn Store) {
     assert_eq!(names(store, ".walkeep/staging"), Vec::<String>::new());
 }
 
+fn what_is_staged_is_known_until_it_has_a_key_or_is_dropped(store: &dyn Store) {
+    let is_staged = |stem| store.staged(stem).unwrap().is_some();
+    assert!(!is_staged("busy"));
+    let (named, dropped) = (store.stage("busy").unwrap(), store.stage("busy.more").unwrap());
+    assert!(is_staged("busy") && is_staged("busy.more") && !is_staged("bus"));
+    drop(dropped);
+    assert!(is_staged("busy") && !is_staged("busy.more"));
+    assert_eq!(named.publish(&key("busy")).unwrap(), Published::New);
+    assert!(!is_staged("busy"));
+}
+
 fn bytes_are_written_over_before_publication(store: &dyn Store) {
     let mut staged = store.stage("over").unwrap();
     staged.write_all(b"____ and the rest").unwrap();
@@ -146,6 +157,7 @@ fn keeps_the_contract(store: &dyn Store) {
     a_taken_name_is_never_replaced(store);
     what_is_dropped_unpublished_never_was(store);
     an_object_is_known_by_its_stat_before_and_after_it_has_a_key(store);
+    what_is_staged_is_known_until_it_has_a_key_or_is_dropped(store);
     bytes_are_written_over_before_publication(store);
     state_is_replaced_whole(store);
     relocation_keeps_the_bytes_and_never_replaces(store);
@@ -219,4 +231,21 @@ fn modes_follow_the_directory_and_not_the_umask() {
             |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!((seen("a"), seen(".walkeep/stamps")), (file, folder), "beside {mode:o}");
     }
+}
+
+#[test]
+fn an_object_changed_within_a_time_that_has_not_passed_since_and_never_in_the_future() {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let changed = |at: Duration| {
+        let stat = ObjectStat {
+            size_bytes: 0,
+            modified: SystemTime::UNIX_EPOCH,
+            inode: 1,
+            changed_ns: at.as_nanos().try_into().unwrap(),
+        };
+        stat.changed_within(Duration::from_secs(3600))
+    };
+    assert!(changed(now) && changed(now - Duration::from_secs(1800)));
+    assert!(!changed(now - Duration::from_secs(3601)) && !changed(now + Duration::from_secs(1800)));
+    assert!(!changed(Duration::ZERO) && !changed(Duration::MAX / 4));
 }

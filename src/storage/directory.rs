@@ -216,6 +216,14 @@ impl Store for DirectoryStore {
         Ok(Box::new(StagedFile { staged, root: self.root.clone(), written: 0, begun: 0 }))
     }
 
+    fn staged(&self, stem: &str) -> Result<Option<ObjectStat>, StoreError> {
+        let Some(path) = fsx::staged(&self.staging(), stem)? else { return Ok(None) };
+        match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => Self::described(&path, &other.at("look at", &path)?).map(Some),
+        }
+    }
+
     fn settle(&self, key: &Key) -> Result<(), StoreError> {
         let path = self.path(key);
         Ok(fsx::sync_dir(path.parent().unwrap_or(&self.root))?)

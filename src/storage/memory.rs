@@ -19,6 +19,7 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Objects {
     by_key: BTreeMap<String, Object>,
+    staged: Vec<(String, u32)>,
     ticks: u32,
 }
 
@@ -86,6 +87,13 @@ impl StagedBytes {
     }
 }
 
+impl Drop for StagedBytes {
+    fn drop(&mut self) {
+        let born = self.born;
+        self.store.objects().staged.retain(|(_, other)| *other != born);
+    }
+}
+
 impl Write for StagedBytes {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes.write(bytes)
@@ -143,9 +151,17 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn stage(&self, _stem: &str) -> Result<Box<dyn StagedObject>, StoreError> {
-        let born = self.objects().born(&[]).born;
+    fn stage(&self, stem: &str) -> Result<Box<dyn StagedObject>, StoreError> {
+        let mut objects = self.objects();
+        let born = objects.born(&[]).born;
+        objects.staged.push((stem.to_owned(), born));
         Ok(Box::new(StagedBytes { bytes: Vec::new(), born, store: self.clone() }))
+    }
+
+    fn staged(&self, stem: &str) -> Result<Option<ObjectStat>, StoreError> {
+        let objects = self.objects();
+        let found = objects.staged.iter().find(|(other, _)| other == stem);
+        Ok(found.map(|(_, born)| Object { bytes: Arc::default(), born: *born }.stat()))
     }
 
     fn settle(&self, _key: &Key) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ mod memory;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 pub use directory::DirectoryStore;
 pub use memory::MemoryStore;
@@ -60,6 +60,14 @@ impl ObjectStat {
     pub fn has_bytes_of(&self, earlier: &Self) -> bool {
         let bytes = |stat: &Self| (stat.inode, stat.size_bytes, stat.modified);
         bytes(self) == bytes(earlier)
+    }
+
+    /// Whether anything about it changed within so long a time before now, as far as the clocks agree.
+    #[must_use]
+    pub fn changed_within(&self, time: Duration) -> bool {
+        let since_epoch = u64::try_from(self.changed_ns).map(Duration::from_nanos).ok();
+        let changed = since_epoch.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+        changed.is_some_and(|changed| changed.elapsed().is_ok_and(|age| age < time))
     }
 }
 
@@ -161,6 +169,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When nothing can be created.
     fn stage(&self, stem: &str) -> Result<Box<dyn StagedObject>, StoreError>;
+
+    /// What is known of an object that was begun with this stem and has no key yet, by whomever; of one whose maker was
+    /// killed as well, until it is swept. `None` where there is none.
+    ///
+    /// # Errors
+    /// When staging cannot be listed.
+    fn staged(&self, stem: &str) -> Result<Option<ObjectStat>, StoreError>;
 
     /// Makes the keys that were published into the folder of this one durable.
     ///

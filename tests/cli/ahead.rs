@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
 use crate::support::*;
+use crate::watch::until;
 
 /// A queue of fixture segments that are as old as those of a backlog are.
 fn backlog(scene: &Scene, names: &[&str]) {
@@ -191,4 +192,51 @@ fn calls_that_look_ahead_at_once_store_each_file_once() {
     }
     assert_eq!(scene.stored().len(), 64);
     assert_eq!(scene.listing("repo/.walkeep/staging"), [""; 0]);
+}
+
+/// A call of the server's that has a file in staging, and takes half a second to make it durable.
+fn slow_call(scene: &Scene, name: &str) -> Running {
+    let slow = ["-e", "trace=fsync", "-e", "inject=fsync:delay_enter=500000:when=1"];
+    let call =
+        scene.call_under_strace(&slow, &["archive", &format!("pg_wal/{name}"), "--ahead", "0"]).spawn();
+    until("it is being stored", || {
+        scene.listing("repo/.walkeep/staging").iter().any(|at| at.starts_with(name))
+    });
+    call
+}
+
+#[test]
+fn a_file_that_somebody_else_is_storing_is_waited_for_and_neither_read_nor_stored_again() {
+    let scene = Scene::with_repository("zstd");
+    backlog(&scene, &SEGMENTS[..1]);
+    let slow = slow_call(&scene, SEGMENTS[0]);
+    let source = scene.shown(&format!("data/pg_wal/{}", SEGMENTS[0]));
+    let watch = ["-o", &scene.shown("second.out"), "-P", &source, "-e", "trace=openat"];
+    let path = format!("pg_wal/{}", SEGMENTS[0]);
+    scene.call_under_strace(&watch, &["archive", &path]).run().silent_success();
+    assert_eq!(String::from_utf8(scene.read("second.out")).unwrap(), "", "it was opened");
+    slow.end().silent_success();
+    assert_eq!(scene.stored(), packed(&SEGMENTS[..1]));
+}
+
+#[test]
+fn what_nobody_goes_on_with_is_stored_by_whoever_is_asked_for_it() {
+    let scene = Scene::with_repository("zstd");
+    backlog(&scene, &SEGMENTS[..1]);
+    // Of another host, whose locks are not seen from here, and which may be gone.
+    let left = format!("repo/.walkeep/staging/{}.0123456789abcdef.0123456789abcdef", SEGMENTS[0]);
+    scene.write(&left, "half a segment");
+    archive(&scene, SEGMENTS[0], &[]).silent_success();
+    assert_eq!(content_of(&scene, SEGMENTS[0]), segment(SEGMENTS[0]));
+}
+
+#[test]
+fn who_looks_ahead_leaves_out_what_somebody_else_is_storing() {
+    let scene = Scene::with_repository("zstd");
+    backlog(&scene, &SEGMENTS);
+    let slow = slow_call(&scene, SEGMENTS[1]);
+    archive(&scene, SEGMENTS[0], &["-v"])
+        .refused(0, &[&format!("stored '{}'", SEGMENTS[0]), "stored 3 files ahead"]);
+    slow.end().silent_success();
+    assert_eq!(scene.stored(), packed(&SEGMENTS));
 }

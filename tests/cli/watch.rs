@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::*;
@@ -163,6 +164,30 @@ fn what_is_pending_and_what_becomes_pending_is_stored_and_then_confirmed_without
     let log = daemon.terminate();
     assert_eq!((count(&log, "info: stored '"), count(&log, "warning")), (5, 0), "{log}");
     assert_eq!(scene.listing("repo/.walkeep/staging"), [""; 0]);
+}
+
+#[test]
+fn a_watch_leaves_a_file_to_who_is_storing_it_and_looks_at_it_again() {
+    let scene = Scene::with_repository("zstd");
+    SEGMENTS.iter().for_each(|name| offer(&scene, name));
+    let left = format!("repo/.walkeep/staging/{}.0123456789abcdef.0123456789abcdef", SEGMENTS[0]);
+    let busy = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scene.write(&left, "half a segment");
+        scope.spawn(|| {
+            let began = Instant::now();
+            while busy.load(Ordering::Relaxed) && began.elapsed() < BOUND {
+                scene.write(&left, "half a segment");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let watch = Daemon::start(&scene, &["-v", "-j", "1"]);
+        watch.until_stored(&SEGMENTS[1..]);
+        // Whoever stored it is gone.
+        busy.store(false, Ordering::Relaxed);
+        watch.until_stored(&SEGMENTS);
+        watch.terminate();
+    });
 }
 
 #[test]

@@ -11,15 +11,13 @@ use crate::repository::{Placed, Repository, RepositoryError};
 use crate::wal::{WalFileKind, WalFileName};
 
 /// How far is looked ahead.
-pub struct LookAhead<'a> {
+pub struct LookAhead {
     /// How many files at most.
     pub files: usize,
     /// How many of them are packed at once, at least 1.
     pub jobs: usize,
-    /// After this time no other file is begun: the server waits.
+    /// So long after the call began no other file is begun: the server waits.
     pub time: Duration,
-    /// What the time is told by.
-    pub clock: &'a dyn Clock,
 }
 
 /// The queue behind a file that is durable.
@@ -43,22 +41,22 @@ pub struct AheadReport {
 }
 
 /// How many names are made durable together: with many files on their way, another fsync of the directory costs
-/// little beside what a kill would leave to be compared again.
-const SETTLED_TOGETHER: usize = 8;
+/// little beside what a kill would leave to be compared again, and a call of the server's may wait for the first of them.
+const SETTLED_TOGETHER: usize = 4;
 
 impl Ahead<'_> {
     /// Stores what waits behind the file, in the server's order.
     ///
     /// # Errors
     /// When the queue cannot be read. What fails of a single file is told in the report.
-    pub fn look(&self, how: &LookAhead<'_>) -> Result<AheadReport, ClusterError> {
-        let mut told = Told { how, report: AheadReport::default() };
+    pub fn look(&self, how: &LookAhead) -> Result<AheadReport, ClusterError> {
+        let Self { cluster, control, repository, terms, .. } = self;
+        let mut told = Told { clock: terms.clock, time: how.time, report: AheadReport::default() };
         if how.files == 0 {
             return Ok(told.report);
         }
-        let waiting = self.cluster.pending_behind(self.name, self.control.segment_size, how.files)?;
-        let terms = Terms { jobs: pool::at_once(how.jobs), ..self.terms };
-        let Self { cluster, control, repository, .. } = self;
+        let waiting = cluster.pending_behind(self.name, control.segment_size, how.files)?;
+        let terms = Terms { jobs: pool::at_once(how.jobs), ..*terms };
         Batch { terms, cluster, control, repository, stopwatch: &|| Duration::ZERO }
             .store(&waiting, &mut told);
         Ok(told.report)
@@ -67,13 +65,14 @@ impl Ahead<'_> {
 
 /// What is told of looking ahead.
 struct Told<'a> {
-    how: &'a LookAhead<'a>,
+    clock: &'a dyn Clock,
+    time: Duration,
     report: AheadReport,
 }
 
 impl Account for Told<'_> {
     fn goes_on(&self) -> bool {
-        self.how.clock.elapsed() < self.how.time
+        self.clock.elapsed() < self.time
     }
 
     fn settled(&mut self, _: WalFileName, fate: Fate) {
@@ -108,6 +107,8 @@ pub(in crate::commands) struct Batch<'a> {
 pub(in crate::commands) enum Fate {
     /// It is known to be stored, and was not touched since.
     Known,
+    /// Somebody else is storing it at the moment.
+    InHand,
     /// It was written just now, and is left for later.
     TooNew,
     /// It is durable and remembered: stored now, or found stored by its contents, in so long a time.
@@ -174,6 +175,7 @@ impl Work<'_> {
                 self.placed.push((name, *placed, Fate::Stored { bytes, took }));
             }
             Ok(Attempt::Known) => self.account.settled(name, Fate::Known),
+            Ok(Attempt::InHand) => self.account.settled(name, Fate::InHand),
             Ok(Attempt::TooNew) => self.account.settled(name, Fate::TooNew),
             Err(error) => {
                 let ends = ends_everything(&error);

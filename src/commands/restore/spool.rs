@@ -316,23 +316,24 @@ mod tests {
     use super::*;
     use crate::wal::SegmentSize;
     use proptest::prelude::*;
-    use std::cell::Cell;
+    use std::sync::Mutex;
 
-    struct Hands(Cell<Duration>);
+    #[derive(Default)]
+    struct Hands(Mutex<Duration>);
 
     impl Clock for Hands {
         fn elapsed(&self) -> Duration {
-            self.0.get()
+            *self.0.lock().unwrap()
         }
 
         fn sleep(&self, duration: Duration) {
-            self.0.set(self.0.get() + duration);
+            *self.0.lock().unwrap() += duration;
         }
     }
 
     /// For how many milliseconds a file is waited for that grows so.
     fn waited_for(written: impl Fn(u64) -> u64) -> u64 {
-        let clock = Hands(Cell::default());
+        let clock = Hands::default();
         let size = SegmentSize::new(16 << 20);
         let ms = |elapsed: Duration| u64::try_from(elapsed.as_millis()).unwrap();
         let expected = Expected { system_identifier: None, segment_size: size, header_check: true };

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::wal::{SystemIdentifier, Timeline, WalFileKind, WalFileName};
+use crate::wal::{SystemIdentifier, Timeline, WalFileName};
 
 /// What is stored next.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -28,8 +28,6 @@ pub(super) struct Pending {
     files: Vec<WalFileName>,
     stored: HashSet<WalFileName>,
     of: Option<SystemIdentifier>,
-    /// When the first of them was last seen to be another one than before.
-    moved_at: Option<Duration>,
     look_again_at: Option<Duration>,
     forgotten_at: Duration,
     /// The last one that was tried.
@@ -37,9 +35,6 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// For how long a queue counts as moving after its head did.
-    const MOVES: Duration = Duration::from_secs(10);
-
     /// What is known to be stored is looked up again after this time: somebody may have taken it away.
     const REMEMBERED: Duration = Duration::from_secs(3600);
 
@@ -56,36 +51,19 @@ impl Pending {
         // Only what is pending still is remembered.
         let stored = files.iter().copied().filter(|name| self.stored.contains(name)).collect();
         self.stored = stored;
-        if self.files.first().is_some_and(|head| files.first() != Some(head)) {
-            self.moved_at = Some(now);
-        }
         self.files = files;
-        self.look_again_at = self.moved_at.map(|at| at + Self::MOVES).filter(|at| *at > now);
+        self.look_again_at = None;
     }
 
-    /// The next files to store. While the queue moves, the server's calls are at its beginning and store some files
-    /// behind it by themselves: to store those here as well would be to do everything twice. Histories are left to
-    /// nobody: they are durable before a segment is begun. Where it `goes_round`, those behind the last one that was tried
-    /// have their turn before it begins at the head again.
-    pub fn choose(
-        &self,
-        ahead: usize,
-        (most, goes_round): (usize, bool),
-        now: Duration,
-        is_due: impl Fn(WalFileName) -> bool,
-    ) -> Choice {
-        let moves = self.moved_at.is_some_and(|at| now.saturating_sub(at) < Self::MOVES);
-        let left = if moves { ahead.saturating_add(1) } else { 0 };
-        let is_ours = |(at, name): &(usize, WalFileName)| {
-            let is_history = name.kind() == WalFileKind::TimelineHistory;
-            (*at >= left || is_history) && !self.stored.contains(name) && is_due(*name)
-        };
+    /// The next files to store. Where it `goes_round`, those behind the last one that was tried have their turn before it
+    /// begins at the head again.
+    pub fn choose(&self, most: usize, goes_round: bool, is_due: impl Fn(WalFileName) -> bool) -> Choice {
+        let is_ours = |name: &WalFileName| !self.stored.contains(name) && is_due(*name);
         let behind = |tried: Option<WalFileName>| {
             let is_behind = move |name: &WalFileName| {
                 tried.is_none_or(|tried| name.archive_order() > tried.archive_order())
             };
-            let ours = self.files.iter().copied().enumerate().filter(is_ours).map(|(_, name)| name);
-            let mut ours = ours.filter(is_behind);
+            let mut ours = self.files.iter().copied().filter(is_ours).filter(is_behind);
             let files: Vec<_> = ours.by_ref().take(most).collect();
             Choice { files, more: ours.next().is_some() }
         };
@@ -146,30 +124,8 @@ mod tests {
         SystemIdentifier::new(number)
     }
 
-    fn chosen(pending: &Pending, now: u64) -> (usize, Option<WalFileName>) {
-        let choice = pending.choose(3, (100, false), S(now), |_| true);
-        (choice.files.len(), choice.files.first().copied())
-    }
-
-    #[test]
-    fn a_queue_that_stands_still_is_stored_from_its_head_and_one_that_moves_behind_the_servers_calls() {
-        let mut pending = Pending::default();
-        pending.see(segments(0..20), system(1), S(0));
-        assert_eq!(chosen(&pending, 0), (20, Some(segments(0..1)[0])));
-        pending.see(segments(1..20), system(1), S(1));
-        assert_eq!(chosen(&pending, 1), (15, Some(segments(5..6)[0])), "the server moves it");
-        assert_eq!(pending.next_look(), Some(S(11)));
-        assert_eq!(chosen(&pending, 11), (19, Some(segments(1..2)[0])), "it stopped");
-    }
-
-    #[test]
-    fn histories_come_first_whoever_moves_the_queue() {
-        let mut pending = Pending::default();
-        pending.see(segments(0..20), system(1), S(0));
-        let history: WalFileName = "00000002.history".parse().unwrap();
-        let queue = [vec![history], segments(0..20)].concat();
-        pending.see(queue, system(1), S(1));
-        assert_eq!(chosen(&pending, 1), (18, Some(history)));
+    fn chosen(pending: &Pending) -> Vec<WalFileName> {
+        pending.choose(100, false, |_| true).files
     }
 
     #[test]
@@ -177,14 +133,14 @@ mod tests {
         let mut pending = Pending::default();
         pending.see(segments(0..5), system(1), S(0));
         segments(0..3).into_iter().for_each(|name| pending.is_stored(name));
-        assert_eq!(chosen(&pending, 0).0, 2);
+        assert_eq!(chosen(&pending), segments(3..5));
         pending.see(segments(0..5), system(1), S(3599));
-        assert_eq!(chosen(&pending, 3599).0, 2);
+        assert_eq!(chosen(&pending), segments(3..5));
         pending.see(segments(0..5), system(1), S(3600));
-        assert_eq!(chosen(&pending, 3600).0, 5, "an hour later");
+        assert_eq!(chosen(&pending), segments(0..5), "an hour later");
         pending.is_stored(segments(0..1)[0]);
         pending.see(segments(0..5), system(2), S(3601));
-        assert_eq!(chosen(&pending, 3601).0, 5, "another cluster took the directory");
+        assert_eq!(chosen(&pending), segments(0..5), "another cluster took the directory");
     }
 
     #[test]
@@ -193,22 +149,22 @@ mod tests {
         pending.see(segments(0..20), system(1), S(0));
         let turns: Vec<Vec<WalFileName>> = (0..4)
             .map(|_| {
-                let choice = pending.choose(0, (8, true), S(0), |_| true);
+                let choice = pending.choose(8, true, |_| true);
                 pending.are_tried(&choice.files);
                 choice.files
             })
             .collect();
         assert_eq!(turns, [segments(0..8), segments(8..16), segments(16..20), segments(0..8)]);
-        assert_eq!(pending.choose(0, (8, false), S(0), |_| true).files, segments(0..8));
+        assert_eq!(pending.choose(8, false, |_| true).files, segments(0..8));
     }
 
     #[test]
     fn a_long_queue_is_stored_bit_by_bit() {
         let mut pending = Pending::default();
         pending.see(segments(0..20), system(1), S(0));
-        let choice = pending.choose(0, (8, false), S(0), |_| true);
+        let choice = pending.choose(8, false, |_| true);
         assert_eq!(choice, Choice { files: segments(0..8), more: true });
-        assert!(!pending.choose(0, (20, false), S(0), |_| true).more);
+        assert!(!pending.choose(20, false, |_| true).more);
         assert!(pending.holds(segments(3..4)[0]) && !pending.holds(segments(20..21)[0]));
         assert_eq!(pending.newest_timeline(), Timeline::new(2));
     }
