@@ -80,6 +80,7 @@ cpio cpio
 zsh zsh
 fish fish
 python3 python3-venv
+prometheus prometheus
 LIST
 }
 

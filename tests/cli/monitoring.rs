@@ -1,13 +1,17 @@
 //! What `packaging/` and `docs/monitoring.md` say of the metrics, held against what a real watch prints.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::{Child, Command};
 
 use serde_json::Value;
 
 use crate::serve::{get, parse, serving};
 use crate::support::*;
+use crate::watch::{offer, until};
 
 fn file(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -129,4 +133,106 @@ fn the_table_of_metrics_is_whole() {
         })
         .collect();
     assert_eq!(told, printed());
+}
+
+/// A Prometheus that scrapes one address each second and evaluates the rules, killed with the test; the address that it
+/// answers at.
+struct Prometheus(Child, String);
+
+impl Prometheus {
+    fn start(scene: &Scene, target: &str) -> Self {
+        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/prometheus/walkeep-alerts.yml");
+        let config = format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
+             rule_files: ['{}']\n\
+             scrape_configs: [{{job_name: walkeep, static_configs: [{{targets: ['{target}']}}]}}]\n",
+            rules.display(),
+        );
+        let config = scene.write("prometheus.yml", config);
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let told = File::create(scene.path("prometheus.log")).unwrap();
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", scene.shown("prometheus")))
+            .arg(format!("--web.listen-address={free}"))
+            .stderr(told)
+            .spawn()
+            .expect("prometheus runs: 'sh tests/run.sh --long' installs it");
+        let prometheus = Self(child, free);
+        until("Prometheus is ready", || {
+            prometheus.ask("/-/ready").is_ok_and(|answer| answer.contains(" 200 OK"))
+        });
+        prometheus
+    }
+
+    fn ask(&self, path: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(&self.1)?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// What its API answers to a path below `/api/v1/`.
+    fn data(&self, path: &str) -> Value {
+        let answer = self.ask(&format!("/api/v1/{path}")).unwrap();
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        let answer: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"));
+        assert_eq!(answer["status"], "success", "{path}: {answer}");
+        answer["data"].clone()
+    }
+
+    fn query(&self, expression: &str) -> Vec<Value> {
+        let escaped: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        self.data(&format!("query?query={escaped}"))["result"].as_array().unwrap().clone()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[ignore = "it needs Prometheus: sh tests/run.sh --long"]
+fn prometheus_evaluates_the_rules_and_what_the_dashboard_asks() {
+    let scene = Scene::with_repository("zstd");
+    SEGMENTS.iter().for_each(|name| offer(&scene, name));
+    // Another file under the first one's name: it is refused for ever, and the verdict is CRITICAL.
+    let mut other = segment(SEGMENTS[0]);
+    other[MIB / 2 + 100] ^= 0xFF;
+    scene.write(format!("data/pg_wal/{}", SEGMENTS[0]), other);
+    scene.archive(SEGMENTS[0]).silent_success();
+    offer(&scene, SEGMENTS[0]);
+    let (daemon, address) = serving(&scene, &[]);
+    let prometheus = Prometheus::start(&scene, &address);
+    until("a file that was refused was scraped", || {
+        !prometheus.query("walkeep_archive_failures_total > 0").is_empty()
+    });
+
+    until("every rule was evaluated", || {
+        let groups = prometheus.data("rules");
+        let rules = groups["groups"][0]["rules"].as_array().unwrap().clone();
+        assert!(rules.iter().all(|rule| rule["health"] != "err"), "{rules:#?}");
+        rules.len() >= 7 && rules.iter().all(|rule| rule["health"] == "ok")
+    });
+    let data = fs::canonicalize(scene.path("data")).unwrap();
+    until("an alert is on its way, and says of what", || {
+        let alerts = prometheus.data("alerts");
+        let summaries = texts(&alerts, "summary");
+        summaries.iter().any(|summary| summary.contains(data.to_str().unwrap()) && summary.contains(&address))
+    });
+
+    let dashboard: Value = serde_json::from_str(&file("packaging/grafana/walkeep.json")).unwrap();
+    for expression in texts(&dashboard, "expr") {
+        let typed = expression.replace("$instance", ".*").replace("$data_directory", ".*");
+        let typed = typed.replace("$__rate_interval", "1m");
+        // What counts slots, claims and failures by kind may have none to show; every other panel shows something.
+        let may_be_empty = ["slot", "claim", "horizon", "problem", "histogram"];
+        let may_be_empty = may_be_empty.iter().any(|what| typed.contains(what));
+        until(&format!("{typed} shows something"), || !prometheus.query(&typed).is_empty() || may_be_empty);
+    }
+    daemon.terminate();
 }
