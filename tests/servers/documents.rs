@@ -416,6 +416,26 @@ const ANSWERS: [(&str, i32); 3] = [
     ("--final", 2),
 ];
 
+/// What the help of every verb shows before its options, which the manual shows as well.
+fn examples_of_the_help() -> Vec<(String, String)> {
+    let help = |arguments: &[&str]| {
+        must_succeed(Command::new(env!("CARGO_BIN_EXE_walkeep")).arg("help").args(arguments))
+    };
+    let all = help(&[]);
+    let verbs = all.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let verbs =
+        verbs.lines().filter_map(|line| line.split_whitespace().next()).filter(|verb| *verb != "help");
+    verbs
+        .flat_map(|verb| {
+            let told = help(&[verb]);
+            let lines =
+                told.split("Usage:").next().unwrap().lines().filter_map(|line| line.strip_prefix("  "));
+            let commands = lines.filter(|line| line.starts_with("walkeep ")).map(str::to_owned);
+            commands.map(|command| (format!("walkeep help {verb}"), command)).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
 /// Lines of the manual that begin with the program; servers' configuration and other programs are left to those.
 fn examples() -> Vec<(String, String)> {
     let mut examples = Vec::new();
@@ -429,26 +449,29 @@ fn examples() -> Vec<(String, String)> {
         let commands = lines.filter(|line| line.starts_with("walkeep "));
         examples.extend(commands.map(|command| (name.clone(), command.to_owned())));
     }
-    // What is set aside is missed from then on.
-    examples.sort_by_key(|(_, command)| command.contains("set-aside"));
     examples
 }
 
 #[test]
 fn every_example_of_the_manual_is_run() {
     let scratch = Scratch::new();
-    let world = World::new(&template(&scratch, 16));
-    world.must(false, "manual");
+    let template = template(&scratch, 16);
     let mut wrong = Vec::new();
-    let examples = examples();
-    assert!(examples.len() > 30);
-    for (name, command) in examples {
-        // The server runs archive_command in its data directory; and this host's /tmp is not the world's own.
-        let command = command.replace(" /tmp/", " /srv/");
-        let (code, printed) = world.run(false, &format!("cd /data\n{}", as_run(&command)));
-        let answers = ANSWERS.iter().find(|(fragment, _)| command.contains(fragment));
-        if code != answers.map_or(0, |(_, code)| *code) {
-            wrong.push(format!("{name}: '{command}' exits {code}: {printed}"));
+    // Much of it is done once: each has a world of its own.
+    for (mut examples, at_least) in [(examples(), 30), (examples_of_the_help(), 10)] {
+        // What is set aside is missed from then on.
+        examples.sort_by_key(|(_, command)| command.contains("set-aside"));
+        let world = World::new(&template);
+        world.must(false, "manual");
+        assert!(examples.len() > at_least);
+        for (name, command) in examples {
+            // The server runs archive_command in its data directory; and this host's /tmp is not the world's own.
+            let command = command.replace(" /tmp/", " /srv/");
+            let (code, printed) = world.run(false, &format!("cd /data\n{}", as_run(&command)));
+            let answers = ANSWERS.iter().find(|(fragment, _)| command.contains(fragment));
+            if code != answers.map_or(0, |(_, code)| *code) {
+                wrong.push(format!("{name}: '{command}' exits {code}: {printed}"));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
