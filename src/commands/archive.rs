@@ -14,7 +14,8 @@ use crate::repository::{
 };
 use crate::storage::{Store, StoreError};
 use crate::wal::{
-    LONG_HEADER_BYTES, LongPageHeader, ParseError, SegmentName, SegmentSize, TimelineHistory, WalFileName,
+    LONG_HEADER_BYTES, LongPageHeader, ParseError, SegmentName, SegmentSize, TimelineHistory, WalFileKind,
+    WalFileName,
 };
 
 pub(super) use ahead::{Account, Batch, Fate};
@@ -178,13 +179,14 @@ pub fn archive<'a>(request: &'a ArchiveRequest<'a>) -> Result<Archived<'a>, Arch
     refuse_superuser(request.store, request.data_directory.as_deref())?;
     let terms = request.terms();
     let mut repository = Repository::open(request.store)?;
+    let stored = || Archived { name, put: Put::AlreadyStored, ahead: None };
     if terms.recognised(path, name, &repository)?.is_some() {
-        return Ok(Archived { name, put: Put::AlreadyStored, ahead: None });
+        return Ok(stored());
     }
     // A leftover costs space, nothing else: that it cannot be swept must not stop the server's archiver.
     let _ = repository.sweep();
-    if terms.comes(path, name, &repository)?.is_some() {
-        return Ok(Archived { name, put: Put::AlreadyStored, ahead: None });
+    if terms.awaited(path, name, &repository)?.is_some() {
+        return Ok(stored());
     }
 
     let mut source = SourceFile::open(path)?;
@@ -240,10 +242,11 @@ impl Terms<'_> {
         of: Belonging<'_>,
         repository: &Repository<'_>,
     ) -> Result<(Put, u64), ArchiveError> {
-        if let Some(bytes) = self.recognised(path, name, repository)? {
-            return Ok((Put::AlreadyStored, bytes));
-        }
-        if let Some(bytes) = self.comes(path, name, repository)? {
+        let known = match self.recognised(path, name, repository)? {
+            None => self.awaited(path, name, repository)?,
+            known => known,
+        };
+        if let Some(bytes) = known {
             return Ok((Put::AlreadyStored, bytes));
         }
         let mut source = SourceFile::open(path)?;
@@ -264,7 +267,8 @@ impl Terms<'_> {
         if self.recognised(path, name, repository)?.is_some() {
             return Ok(Attempt::Known);
         }
-        if repository.is_in_hand(name) {
+        // A history is left to nobody: it has to be durable before a segment behind it is begun.
+        if name.kind() != WalFileKind::TimelineHistory && repository.is_in_hand(name) {
             return Ok(Attempt::InHand);
         }
         let mut source = SourceFile::open(path)?;
@@ -291,23 +295,22 @@ impl Terms<'_> {
     }
 
     /// Waits while somebody else is storing the file, a watch most likely: both of us would not be done sooner. As
-    /// [`Terms::recognised`] after that; where nobody was waited for, `None`.
-    fn comes(
+    /// [`Terms::recognised`] after that.
+    fn awaited(
         &self,
         path: &Path,
         name: WalFileName,
         repository: &Repository<'_>,
     ) -> Result<Option<u64>, ArchiveError> {
-        const AT_MOST: Duration = Duration::from_secs(5);
-        let end = self.clock.elapsed() + AT_MOST;
+        const LONGEST_PAUSE: Duration = Duration::from_millis(8);
+        let size = stamp_at(path).map_or(0, |stamp| stamp.size);
+        let end = self.clock.elapsed() + longest_wait(size);
         let mut pause = Duration::from_millis(1);
-        let mut waited = false;
         while repository.is_in_hand(name) && self.clock.elapsed() < end {
             self.clock.sleep(pause);
-            pause = (2 * pause).min(Duration::from_millis(8));
-            waited = true;
+            pause = (2 * pause).min(LONGEST_PAUSE);
         }
-        if waited { self.recognised(path, name, repository) } else { Ok(None) }
+        self.recognised(path, name, repository)
     }
 
     /// As [`Terms::prove`], of a file of a cluster whose control file was read before. A file that does not say whose
@@ -365,6 +368,13 @@ impl Terms<'_> {
         let Self { level, show_time, .. } = *self;
         Offer { name, source, identity, level, packing, show_time }
     }
+}
+
+/// How long somebody else is waited for who seems to go on with a file of this size in bytes: far longer than it takes
+/// to store one.
+fn longest_wait(size: u64) -> Duration {
+    const EACH: u64 = 64 << 20;
+    Duration::from_secs(5 * size.div_ceil(EACH).max(1))
 }
 
 /// The name that a path ends in, which has to be the one that came with it.

@@ -352,20 +352,20 @@ impl<'a> Watch<'a> {
             show_time: self.request.show_time,
         };
         let stopwatch = self.request.stopwatch;
-        let mut account = Account { watch: self, stop, clock, ended: false, fresh: false };
+        let mut account = Account { watch: self, stop, clock, ended: false, left: false, moved: false };
         Batch { terms, cluster, control, repository: &repository, stopwatch }.store(&files, &mut account);
-        let (ended, fresh) = (account.ended, account.fresh);
+        let Account { ended, left, moved, .. } = account;
         self.pending.are_tried(&files);
         if ended {
             return Taking::Rests;
         }
         self.mend(subject);
-        if fresh {
+        if left {
             self.pending.look_again_at(clock.elapsed() + SETTLES);
         }
         self.check(&repository, control.segment_size, &origin, clock.elapsed());
         self.troubles.keep_files(|name| self.pending.holds(name));
-        if more && !self.troubles.is_full() { Taking::GoesOn } else { Taking::Rests }
+        if more && moved && !self.troubles.is_full() { Taking::GoesOn } else { Taking::Rests }
     }
 
     /// Opens the repository, which is this cluster's or becomes it.
@@ -463,7 +463,8 @@ const CREDIBLE_BYTES: u64 = 64 << 40;
 /// Under which name the instance is claimed.
 const INSTANCE: &str = "watch";
 
-/// How long a file that was written just now is left alone: no stamp vouches for it before.
+/// How long a file is left alone that was written just now, for no stamp vouches for it before, or that somebody else is
+/// storing.
 const SETTLES: Duration = Duration::from_millis(2100);
 
 /// Why only the timer wakes.
@@ -491,7 +492,9 @@ struct Account<'w, 'a> {
     /// Nothing more is stored before the repository was looked at again.
     ended: bool,
     /// Some files were left for later.
-    fresh: bool,
+    left: bool,
+    /// Some were settled.
+    moved: bool,
 }
 
 impl super::archive::Account for Account<'_, '_> {
@@ -504,12 +507,13 @@ impl super::archive::Account for Account<'_, '_> {
         self.watch.observer.progress(Progress::default());
         match fate {
             Fate::TooNew | Fate::InHand => {
-                self.fresh = true;
+                self.left = true;
                 return;
             }
             Fate::Stored { bytes, took } => self.watch.observer.note(&Note::Stored { name, bytes, took }),
             Fate::Known => {}
         }
+        self.moved = true;
         self.watch.pending.is_stored(name);
         self.watch.mend(Subject::File(name));
     }

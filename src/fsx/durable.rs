@@ -358,19 +358,20 @@ pub fn sweep(staging: &Path) -> Result<u64, PathError> {
     Ok(swept)
 }
 
-/// Where a file that was staged with this stem lies, by whomever.
+/// Where files that were staged with this stem lie, by whomever.
 ///
 /// # Errors
 /// When the staging directory cannot be read.
-pub fn staged(staging: &Path, stem: &str) -> Result<Option<PathBuf>, PathError> {
+pub fn staged(staging: &Path, stem: &str) -> Result<Vec<PathBuf>, PathError> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(staging).at("list", staging)? {
         let path = entry.at("list", staging)?.path();
         let name = file_name(&path);
         if name.strip_prefix(stem).is_some_and(|rest| rest.len() == STAGED_SUFFIX_BYTES) {
-            return Ok(Some(path));
+            found.push(path);
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// How long what [`staged_name`] adds to a stem is, in bytes.

@@ -217,11 +217,11 @@ impl Store for DirectoryStore {
     }
 
     fn staged(&self, stem: &str) -> Result<Option<ObjectStat>, StoreError> {
-        let Some(path) = fsx::staged(&self.staging(), stem)? else { return Ok(None) };
-        match fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            other => Self::described(&path, &other.at("look at", &path)?).map(Some),
-        }
+        let staged = fsx::staged(&self.staging(), stem)?;
+        // One that has gone meanwhile, or is no file, is nobody's.
+        let stats =
+            staged.iter().filter_map(|path| Self::described(path, &fs::symlink_metadata(path).ok()?).ok());
+        Ok(stats.max_by_key(|stat| stat.changed_ns))
     }
 
     fn settle(&self, key: &Key) -> Result<(), StoreError> {

@@ -62,12 +62,14 @@ impl ObjectStat {
         bytes(self) == bytes(earlier)
     }
 
-    /// Whether anything about it changed within so long a time before now, as far as the clocks agree.
+    /// Whether anything about it changed within so long a time of now: before it, or after it where the store's clock is
+    /// ahead of ours.
     #[must_use]
     pub fn changed_within(&self, time: Duration) -> bool {
         let since_epoch = u64::try_from(self.changed_ns).map(Duration::from_nanos).ok();
         let changed = since_epoch.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
-        changed.is_some_and(|changed| changed.elapsed().is_ok_and(|age| age < time))
+        let apart = |changed: SystemTime| changed.elapsed().unwrap_or_else(|ahead| ahead.duration());
+        changed.is_some_and(|changed| apart(changed) < time)
     }
 }
 
@@ -170,8 +172,8 @@ pub trait Store: Send + Sync {
     /// When nothing can be created.
     fn stage(&self, stem: &str) -> Result<Box<dyn StagedObject>, StoreError>;
 
-    /// What is known of an object that was begun with this stem and has no key yet, by whomever; of one whose maker was
-    /// killed as well, until it is swept. `None` where there is none.
+    /// What is known of the object that was begun with this stem and has no key yet, by whomever: of several, of the one
+    /// that changed last; of one whose maker was killed as well, until it is swept. `None` where there is none.
     ///
     /// # Errors
     /// When staging cannot be listed.

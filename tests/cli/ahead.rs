@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
 use crate::support::*;
-use crate::watch::until;
+use crate::watch::{until, while_busy};
 
 /// A queue of fixture segments that are as old as those of a backlog are.
 fn backlog(scene: &Scene, names: &[&str]) {
@@ -194,9 +194,9 @@ fn calls_that_look_ahead_at_once_store_each_file_once() {
     assert_eq!(scene.listing("repo/.walkeep/staging"), [""; 0]);
 }
 
-/// A call of the server's that has a file in staging, and takes half a second to make it durable.
+/// A call of the server's that has a file in staging, and takes a quarter of a second to make it durable.
 fn slow_call(scene: &Scene, name: &str) -> Running {
-    let slow = ["-e", "trace=fsync", "-e", "inject=fsync:delay_enter=500000:when=1"];
+    let slow = ["-e", "trace=fsync", "-e", "inject=fsync:delay_enter=250000:when=1"];
     let call =
         scene.call_under_strace(&slow, &["archive", &format!("pg_wal/{name}"), "--ahead", "0"]).spawn();
     until("it is being stored", || {
@@ -227,6 +227,14 @@ fn what_nobody_goes_on_with_is_stored_by_whoever_is_asked_for_it() {
     let left = format!("repo/.walkeep/staging/{}.0123456789abcdef.0123456789abcdef", SEGMENTS[0]);
     scene.write(&left, "half a segment");
     archive(&scene, SEGMENTS[0], &[]).silent_success();
+    assert_eq!(content_of(&scene, SEGMENTS[0]), segment(SEGMENTS[0]));
+}
+
+#[test]
+fn who_goes_on_and_on_is_not_waited_for_without_end() {
+    let scene = Scene::with_repository("zstd");
+    backlog(&scene, &SEGMENTS[..1]);
+    while_busy(&scene, SEGMENTS[0], || archive(&scene, SEGMENTS[0], &[]).silent_success());
     assert_eq!(content_of(&scene, SEGMENTS[0]), segment(SEGMENTS[0]));
 }
 

@@ -166,26 +166,45 @@ fn what_is_pending_and_what_becomes_pending_is_stored_and_then_confirmed_without
     assert_eq!(scene.listing("repo/.walkeep/staging"), [""; 0]);
 }
 
+/// Does something while somebody on another host, whose lock is not seen from here, seems to go on storing a file.
+pub fn while_busy(scene: &Scene, name: &str, work: impl FnOnce()) {
+    let left = format!("repo/.walkeep/staging/{name}.0123456789abcdef.0123456789abcdef");
+    let busy = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scene.write(&left, "half a file");
+        scope.spawn(|| {
+            let began = Instant::now();
+            while busy.load(Ordering::Relaxed) && began.elapsed() < BOUND {
+                scene.write(&left, "half a file");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        work();
+        busy.store(false, Ordering::Relaxed);
+    });
+}
+
 #[test]
 fn a_watch_leaves_a_file_to_who_is_storing_it_and_looks_at_it_again() {
     let scene = Scene::with_repository("zstd");
     SEGMENTS.iter().for_each(|name| offer(&scene, name));
-    let left = format!("repo/.walkeep/staging/{}.0123456789abcdef.0123456789abcdef", SEGMENTS[0]);
-    let busy = AtomicBool::new(true);
-    std::thread::scope(|scope| {
-        scene.write(&left, "half a segment");
-        scope.spawn(|| {
-            let began = Instant::now();
-            while busy.load(Ordering::Relaxed) && began.elapsed() < BOUND {
-                scene.write(&left, "half a segment");
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
-        let watch = Daemon::start(&scene, &["-v", "-j", "1"]);
-        watch.until_stored(&SEGMENTS[1..]);
-        // Whoever stored it is gone.
-        busy.store(false, Ordering::Relaxed);
-        watch.until_stored(&SEGMENTS);
+    let mut watch = None;
+    while_busy(&scene, SEGMENTS[0], || {
+        let daemon = watch.insert(Daemon::start(&scene, &["-v", "-j", "1"]));
+        daemon.until_stored(&SEGMENTS[1..]);
+    });
+    let watch = watch.unwrap();
+    watch.until_stored(&SEGMENTS);
+    watch.terminate();
+}
+
+#[test]
+fn a_history_is_left_to_nobody_for_segments_follow_it() {
+    let scene = Scene::with_repository("zstd");
+    offer_bytes(&scene, HISTORY.0, &fixture(HISTORY.1));
+    while_busy(&scene, HISTORY.0, || {
+        let watch = Daemon::start(&scene, &[]);
+        until("it is stored", || scene.stored().contains(&HISTORY.0.to_owned()));
         watch.terminate();
     });
 }

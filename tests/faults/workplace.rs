@@ -84,7 +84,9 @@ impl Workplace {
         }
         if shape.second_is_there {
             place.must(&mut place.archive(SECOND));
-            fs::remove_file(place.path(&format!("repo/.walkeep/stamps/{SECOND}.json"))).unwrap();
+            // A stamp of another source, which vouches for nothing: without any, somebody may still be storing the file.
+            let stamp = place.path(&format!("repo/.walkeep/stamps/{SECOND}.json"));
+            fs::copy(place.path(&format!("repo/.walkeep/stamps/{FIRST}.json")), stamp).unwrap();
             let _ = fs::remove_file(place.path(&format!("repo/{SECOND}.sha256")));
         }
         place

@@ -44,6 +44,9 @@ pub struct AheadReport {
 /// little beside what a kill would leave to be compared again, and a call of the server's may wait for the first of them.
 const SETTLED_TOGETHER: usize = 4;
 
+/// As many bytes are made durable at once in any case.
+const SETTLED_BYTES: u64 = 64 << 20;
+
 impl Ahead<'_> {
     /// Stores what waits behind the file, in the server's order.
     ///
@@ -115,6 +118,15 @@ pub(in crate::commands) enum Fate {
     Stored { bytes: u64, took: Duration },
 }
 
+impl Fate {
+    const fn bytes(self) -> u64 {
+        match self {
+            Self::Stored { bytes, .. } => bytes,
+            Self::Known | Self::InHand | Self::TooNew => 0,
+        }
+    }
+}
+
 /// Who keeps account of a batch.
 pub(in crate::commands) trait Account {
     /// Whether another file may be begun.
@@ -183,7 +195,8 @@ impl Work<'_> {
                 return !ends;
             }
         }
-        self.placed.len() < SETTLED_TOGETHER || self.settle()
+        let bytes: u64 = self.placed.iter().map(|(_, _, fate)| fate.bytes()).sum();
+        (self.placed.len() < SETTLED_TOGETHER && bytes < SETTLED_BYTES) || self.settle()
     }
 
     /// Makes names durable; the stamps that let the next calls be answered at once are written after that.

@@ -88,7 +88,7 @@ impl Pending {
 
     /// Something has to be looked at again then.
     pub fn look_again_at(&mut self, at: Duration) {
-        self.look_again_at = Some(self.look_again_at.map_or(at, |other| other.min(at)));
+        self.look_again_at = Some(at);
     }
 
     pub const fn next_look(&self) -> Option<Duration> {
