@@ -1,6 +1,8 @@
 //! Advice: what is wrong with how a server is told to archive, and the very lines that mend it. Decides from values.
 
-use super::command::{conf_line, expanded_bytes, repository_of, shell_syntax, shell_word, sql_line};
+use super::command::{
+    conf_line, expanded_bytes, is_walkeeps, repository_of, shell_syntax, shell_word, sql_line,
+};
 use super::setup::{Manual, ProgramState, SetupFacts};
 use super::{ArchiveCommand, ArchiveMode, Flaw, Problem, Source};
 
@@ -145,6 +147,7 @@ pub fn edits(problem: &Problem, setup: &SetupFacts, tool: &Tool<'_>) -> Vec<Edit
         Problem::NoArchiveCommand { .. }
         | Problem::NoOpCommand { .. }
         | Problem::FailingCommand { .. }
+        | Problem::MaskedCommand { .. }
         | Problem::CopyCommand { .. }
         | Problem::Flaw(
             Flaw::OtherRepository { .. }
@@ -196,8 +199,7 @@ pub fn archiving(setup: &SetupFacts, tool: &Tool<'_>) -> Vec<Edit> {
 #[must_use]
 pub fn restoring(setup: &SetupFacts, tool: &Tool<'_>) -> Option<Edit> {
     let restores_here = setup.restore_command.as_ref().is_some_and(|(command, _)| {
-        ArchiveCommand::of(command) == ArchiveCommand::Walkeep
-            && repository_of(command).as_deref() == tool.repository
+        is_walkeeps(command) && repository_of(command).as_deref() == tool.repository
     });
     let mut edit = restore_command(setup, tool).filter(|_| !restores_here)?;
     if !setup.is_standby && edit.effect == Effect::Restart && matches!(edit.place, Place::File { .. }) {

@@ -24,6 +24,9 @@ pub struct Policy {
     pub with_advice: bool,
 }
 
+/// A repository with less free than this is full, in bytes: the smallest segment.
+const FULL_BYTES: u64 = 1 << 20;
+
 impl Policy {
     /// What repmgr takes for a warning (`DEFAULT_ARCHIVE_READY_WARNING`, configdata.h).
     pub const WARNING: u64 = 16;
@@ -169,6 +172,7 @@ impl Findings {
                 ),
                 ArchiveCommand::NoOp => self.add(closed, Problem::NoOpCommand { command, at }),
                 ArchiveCommand::AlwaysFails => self.add(closed, Problem::FailingCommand { command, at }),
+                ArchiveCommand::Masked => self.add(closed, Problem::MaskedCommand { command, at }),
                 ArchiveCommand::Copy => self.add(Verdict::Warning, Problem::CopyCommand { command, at }),
                 ArchiveCommand::Walkeep | ArchiveCommand::Other => {}
             }
@@ -280,7 +284,10 @@ impl Findings {
             let min_free_bytes = policy.min_free_bytes;
             self.add(Verdict::Critical, Problem::LowSpace { free_bytes, min_free_bytes });
         } else if free_bytes < pending_bytes.saturating_add(policy.min_free_bytes) {
-            self.add(Verdict::Warning, Problem::TooSmallForBacklog { free_bytes, pending_bytes });
+            // Where not even a file of next to nothing fits, archiving stands still already.
+            let is_full = free_bytes < FULL_BYTES && pending_bytes > 0;
+            let verdict = if is_full { Verdict::Critical } else { Verdict::Warning };
+            self.add(verdict, Problem::TooSmallForBacklog { free_bytes, pending_bytes });
         }
     }
 

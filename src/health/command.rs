@@ -23,6 +23,68 @@ pub(super) fn words(command: &str) -> Vec<String> {
     words
 }
 
+/// The simple commands of a line of shell, each with what stands before it; what is quoted is left as it is.
+fn simple_commands(line: &str) -> Vec<(&'static str, String)> {
+    let mut commands = vec![("", String::new())];
+    let (mut quote, mut before) = (None, ' ');
+    let mut rest = line;
+    while let Some(c) = rest.chars().next() {
+        let ends = ["&&", "||", "|", ";", "&", "\n"].into_iter().find(|operator| rest.starts_with(operator));
+        // `2>&1` and `&>` are redirections.
+        let redirects = ends == Some("&") && (matches!(before, '>' | '<') || rest.starts_with("&>"));
+        let operator = ends.filter(|_| quote.is_none() && !redirects && before != '\\');
+        let taken = operator.map_or(c.len_utf8(), str::len);
+        match (operator, quote) {
+            (Some(operator), _) => commands.push((operator, String::new())),
+            (None, Some(open)) if c == open => quote = None,
+            (None, None) if matches!(c, '\'' | '"') => quote = Some(c),
+            _ => {}
+        }
+        if let (None, Some((_, text))) = (operator, commands.last_mut()) {
+            text.push(c);
+        }
+        before = c;
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    commands
+}
+
+/// What makes a shell answer success where the first command of a line failed; `None` where nothing does, as far as that
+/// is plain.
+pub(super) fn hides_failure(line: &str) -> Option<String> {
+    let commands = simple_commands(line.trim().trim_end_matches(';'));
+    let fails = |text: &str| match *words(text).iter().map(String::as_str).collect::<Vec<_>>() {
+        ["false", ..] => true,
+        ["exit", code] => code != "0",
+        ["exit"] => true,
+        _ => false,
+    };
+    let succeeds = |text: &str| {
+        let words = words(text);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        matches!(*words, [] | [":" | "true" | "/bin/true" | "/usr/bin/true", ..] | ["exit", "0"])
+    };
+    let ((_, first), others) = commands.split_first()?;
+    let (operator, last) = others.last()?;
+    let hides = if is_walkeeps(first) {
+        others.iter().any(|(operator, _)| *operator != "&&") && !others.iter().any(|(_, text)| fails(text))
+    } else {
+        *operator != "&&" && succeeds(last)
+    };
+    hides.then(|| format!("{operator} {}", last.trim()).trim_end().to_owned())
+}
+
+/// Whether a command calls walkeep.
+pub(super) fn is_walkeeps(command: &str) -> bool {
+    program_of(command).is_some_and(|name| name.rsplit('/').next() == Some("walkeep"))
+}
+
+/// Whether a call of walkeep is one of `archive` with the file's path.
+pub(super) fn archives_a_path(command: &str) -> bool {
+    let words = words(command);
+    words.iter().any(|word| word == "archive") && words.iter().any(|word| word.contains("%p"))
+}
+
 /// The program that a command calls.
 #[must_use]
 pub fn program_of(command: &str) -> Option<String> {
@@ -127,6 +189,35 @@ mod tests {
         assert_eq!(sql_line("a", r"\"), r"ALTER SYSTEM SET a = E'\\';");
     }
 
+    #[test]
+    fn what_hides_a_failure_is_found_and_what_passes_it_on_is_not() {
+        for (line, hidden) in [
+            ("walkeep archive %p || true", Some("|| true")),
+            ("/usr/bin/walkeep archive %p --repo '/a|b' 2>&1 | logger -t wal", Some("| logger -t wal")),
+            ("walkeep archive %p; true", Some("; true")),
+            ("walkeep archive %p ; exit 0;", Some("; exit 0")),
+            ("walkeep archive %p &", Some("&")),
+            ("walkeep archive %p\necho done", Some("echo done")),
+            ("test ! -f /a/%f && cp %p /a/%f || true", Some("|| true")),
+            ("rsync -a %p host:/a/ ; exit 0", Some("; exit 0")),
+            ("walkeep archive %p --repo /a", None),
+            ("walkeep archive %p --repo /a;", None),
+            ("walkeep archive %p 2>&1 >>/var/log/wal", None),
+            ("walkeep archive %p >/dev/null 2>/dev/null", None),
+            ("walkeep archive %p '; true'", None),
+            ("walkeep archive %p && touch /tmp/last", None),
+            ("walkeep archive %p || { logger failed; exit 1; }", None),
+            ("walkeep archive %p || exit 1", None),
+            ("walkeep archive %p; exit $?", None),
+            ("test ! -f /a/%f && cp %p /a/%f", None),
+            ("gzip < %p | ssh host 'cat > /a/%f.gz'", None),
+            ("cp %p /a/%f || exit", None),
+        ] {
+            let found = hides_failure(line).map(|found| found.trim().to_owned());
+            assert_eq!(found.as_deref(), hidden, "{line}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_quoted_word_is_one_word_with_the_same_text(text in "[^%\\p{C}]{0,30}") {
@@ -156,6 +247,7 @@ mod tests {
                 let longest = words(&text).iter().map(String::len).max();
                 prop_assert!(longest.unwrap_or_default() <= text.len());
                 let _ = (repository_of(&text), expanded_bytes(&text, "w"), shell_syntax(&text));
+                prop_assert!(hides_failure(&text).is_none_or(|found| found.len() <= text.len() + 1));
             }
         }
     }

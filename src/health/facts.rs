@@ -1,5 +1,6 @@
 use std::time::{Duration, SystemTime};
 
+use super::command::{archives_a_path, hides_failure};
 use crate::wal::{Lsn, SegmentName, SegmentRange, SystemIdentifier, Timeline, WalFileName};
 
 /// Why a fact is not known: a whole sentence for people, without its stop.
@@ -186,6 +187,8 @@ pub enum ArchiveCommand {
     NoOp,
     /// It never succeeds.
     AlwaysFails,
+    /// It succeeds whether or not it stored the file.
+    Masked,
     /// It copies with `cp`, which does not sync, and overwrites unless something keeps it from that.
     Copy,
     /// It calls walkeep.
@@ -210,6 +213,8 @@ impl ArchiveCommand {
             (":" | "true", _) if !text.contains(['|', '&', ';']) => Self::NoOp,
             ("exit", None | Some("0")) => Self::NoOp,
             ("exit" | "false", _) if !text.contains(['|', '&', ';']) => Self::AlwaysFails,
+            _ if hides_failure(text).is_some() => Self::Masked,
+            ("walkeep", _) if !archives_a_path(text) => Self::AlwaysFails,
             ("walkeep", _) => Self::Walkeep,
             _ if copies() => Self::Copy,
             _ => Self::Other,
@@ -445,7 +450,7 @@ pub struct SlotLoss {
 
 #[cfg(test)]
 mod tests {
-    use super::ArchiveCommand::{AlwaysFails, Copy, Empty, NoOp, Other, Walkeep};
+    use super::ArchiveCommand::{AlwaysFails, Copy, Empty, Masked, NoOp, Other, Walkeep};
     use super::*;
 
     #[test]
@@ -462,6 +467,11 @@ mod tests {
             ("/usr/bin/true %p", NoOp),
             ("exit 1", AlwaysFails),
             ("false", AlwaysFails),
+            ("walkeep archve %p --repo /archive", AlwaysFails),
+            ("walkeep archive %f --repo /archive", AlwaysFails),
+            ("walkeep --repo /archive archive %p", Walkeep),
+            ("walkeep archive %p --repo /archive || true", Masked),
+            ("cp %p /archive/%f; exit 0", Masked),
             ("/bin/cp -f %p /archive/%f", Copy),
             ("cp %p /archive/%f", Copy),
             ("/usr/bin/walkeep archive %p --repo /archive", Walkeep),

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::command::hides_failure;
 use super::{ConfigFault, Flaw, Source, Verdict};
 use crate::wal::{Lsn, SegmentRange, SystemIdentifier, Timeline, WalFileName};
 
@@ -110,6 +111,13 @@ pub enum Problem {
     },
     /// `archive_command` never succeeds.
     FailingCommand {
+        /// The command.
+        command: String,
+        /// Where it stands.
+        at: Option<Source>,
+    },
+    /// `archive_command` succeeds whether or not it stored the file.
+    MaskedCommand {
         /// The command.
         command: String,
         /// Where it stands.
@@ -344,6 +352,10 @@ impl fmt::Display for Problem {
             Self::FailingCommand { command, at: source } => {
                 write!(f, "archive_command = '{command}' never succeeds{}", at(source.as_ref()))
             }
+            Self::MaskedCommand { command, at: source } => {
+                let by = hides_failure(command).unwrap_or_default();
+                write!(f, "archive_command hides its failures behind '{by}'{}", at(source.as_ref()))
+            }
             Self::CopyCommand { command, at: source } => {
                 write!(f, "archive_command = '{command}' copies with cp{}", at(source.as_ref()))
             }
@@ -439,6 +451,7 @@ impl Problem {
             Self::NoArchiveCommand { .. } => "no_archive_command",
             Self::NoOpCommand { .. } => "no_op_archive_command",
             Self::FailingCommand { .. } => "failing_archive_command",
+            Self::MaskedCommand { .. } => "masked_archive_command",
             Self::CopyCommand { .. } => "cp_archive_command",
             Self::HiddenNoOp { .. } => "hidden_no_op_archive_command",
             Self::ArchiveDest { .. } => "archive_dest",
@@ -512,6 +525,9 @@ impl Problem {
             }
             Self::NoOpCommand { .. } => "The server deletes WAL that was never archived.",
             Self::FailingCommand { .. } => "Everything stays pending until the disk is full.",
+            Self::MaskedCommand { .. } => {
+                "A file that was not stored is marked done, and the server deletes it."
+            }
             Self::CopyCommand { .. } => {
                 "cp does not sync what it wrote, and overwrites what is there: a crash or a second server loses WAL \
                  that the server was told is archived."
@@ -595,6 +611,7 @@ impl Problem {
             | Self::NoArchiveCommand { .. }
             | Self::NoOpCommand { .. }
             | Self::FailingCommand { .. }
+            | Self::MaskedCommand { .. }
             | Self::CopyCommand { .. }
             | Self::HiddenNoOp { .. } => "walkeep doctor says which line to write, and where.",
             Self::ArchiveDest { .. } | Self::LibraryAndCommand { .. } => "Set only one of them, and reload.",

@@ -321,13 +321,19 @@ fn a_primary_whose_timeline_somebody_left_is_told_and_a_standby_is_not() {
 #[test]
 fn space_is_judged_by_what_is_to_stay_free_and_by_what_is_pending() {
     let mut facts = healthy();
-    repository(&mut facts).free_bytes = 100;
-    let policy = Policy { min_free_bytes: 101, ..POLICY };
+    let free = 16 << 20;
+    repository(&mut facts).free_bytes = free;
+    let policy = Policy { min_free_bytes: free + 1, ..POLICY };
     assert_eq!(found(&facts, &policy), [("low_space", Verdict::Critical)]);
-    let policy = Policy { min_free_bytes: 100, ..POLICY };
+    let policy = Policy { min_free_bytes: free, ..POLICY };
     assert_eq!(found(&facts, &policy), []);
     backlog(&mut facts).bytes = 1;
     assert_eq!(found(&facts, &policy), [("too_small_for_backlog", Verdict::Warning)]);
+    // It is full, and something waits.
+    repository(&mut facts).free_bytes = 0;
+    assert_eq!(found(&facts, &POLICY), [("too_small_for_backlog", Verdict::Critical)]);
+    backlog(&mut facts).bytes = 0;
+    assert_eq!(found(&facts, &POLICY), []);
 }
 
 #[test]

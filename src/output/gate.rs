@@ -149,6 +149,7 @@ fn details(problem: &Problem) -> Value {
         Problem::NoArchiveCommand { at, .. } => source_json(at.as_ref()),
         Problem::NoOpCommand { at, .. }
         | Problem::FailingCommand { at, .. }
+        | Problem::MaskedCommand { at, .. }
         | Problem::CopyCommand { at, .. } => source_json(at.as_ref()),
         Problem::HiddenNoOp { at, .. }
         | Problem::ArchiveDest { at, .. }

@@ -63,6 +63,21 @@ fn a_warning_is_told_and_refuses_nothing() {
 }
 
 #[test]
+fn a_switchover_is_refused_where_the_command_hides_its_failures_or_never_succeeds() {
+    for (command, why) in [
+        ("walkeep archive %p --repo /archive || true", "hides its failures behind '|| true'"),
+        ("walkeep archive %p --repo /archive 2>&1 | logger", "hides its failures behind '| logger'"),
+        ("cp %p /archive/%f; exit 0", "hides its failures behind '; exit 0'"),
+        ("walkeep archive %f --repo /archive", "never succeeds"),
+        ("walkeep archve %p --repo /archive", "never succeeds"),
+    ] {
+        let (code, said, calls) = run(&scene(command), "repmgr.sh", &["node1"]);
+        assert_eq!(code, Some(1), "{command}: {said}");
+        assert!(said.contains(why) && !calls.contains("repmgr"), "{command}: {said}");
+    }
+}
+
+#[test]
 fn a_switchover_is_refused_with_the_reason_where_the_gate_is_closed_or_cannot_tell() {
     for (script, args) in [
         ("repmgr.sh", &["node1"][..]),
