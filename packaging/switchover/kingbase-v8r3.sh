@@ -11,6 +11,12 @@ set -eu
 # shellcheck source=gate.sh
 . "$(dirname "$0")/gate.sh"
 WALKEEP_REMOTE=
+# Its end can be proven only in a repository that is known: afterwards it would be too late to say so.
+# shellcheck disable=SC2086 # words of a command line
+if ${WALKEEP:-walkeep} gate ${WALKEEP_GATE:-} | grep -q '^repository: none is named'; then
+    echo "switchover: refused: no repository is named; WALKEEP_GATE='--config FILE' or WALKEEP_REPO names it" >&2
+    exit 1
+fi
 ask_gate "$(hostname)"
 "${SYS_CTL:-sys_ctl}" -D "$KINGBASE_DATA" stop -m fast
 # shellcheck disable=SC2086 # words of a command line

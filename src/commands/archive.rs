@@ -139,8 +139,9 @@ impl Hint for ArchiveError {
                 "Nothing was stored, and the server will try again. Prune the repository or enlarge its file system."
             }
             Self::Source(error) if error.io().kind() == std::io::ErrorKind::NotFound => {
-                "The server offers a file that is gone from its WAL directory: an orphan. If the repository does not \
-                 have it either, its WAL is lost, and a new base backup is due."
+                "Typed by hand, is the path right? Where the server asks for it, the file is gone from its WAL directory: \
+                 an orphan. If the repository does not have it either, which walkeep drain tells, its WAL is lost, and a \
+                 new base backup is due."
             }
             Self::Source(_) | Self::WrongLength { .. } | Self::Cluster(_) => return None,
             Self::ForeignOwner(error) => return error.hint(),

@@ -616,13 +616,18 @@ impl Problem {
             | Self::HiddenNoOp { .. } => "walkeep doctor says which line to write, and where.",
             Self::ArchiveDest { .. } | Self::LibraryAndCommand { .. } => "Set only one of them, and reload.",
             Self::Config(_) => "Mend it, and reload.",
-            Self::RepositoryUnusable { .. } => "Is it mounted? walkeep init makes a repository.",
+            Self::RepositoryUnusable { .. } => {
+                "Mount it where it is not mounted: findmnt shows that. walkeep init makes a new repository, and only that."
+            }
             Self::RepositoryOfAnotherCluster { .. } => {
                 "After initdb or pg_upgrade a cluster needs a new repository: walkeep init."
             }
-            Self::RepositoryUnwritable { .. } => "Give the server's user the right to write there.",
+            Self::RepositoryUnwritable { .. } => {
+                "Give the server's user the right to write there; findmnt shows a file system that is read-only, and a unit of \
+                 systemd names the repository in ReadWritePaths."
+            }
             Self::LowSpace { .. } | Self::TooSmallForBacklog { .. } => {
-                "Enlarge its file system, or remove what nobody needs."
+                "walkeep prune --dry-run says what would go, and who needs the rest; or enlarge its file system."
             }
             Self::SharedFileSystem { .. } => "Put the repository on a disk of its own.",
             Self::Gaps(_) => {

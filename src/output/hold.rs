@@ -30,7 +30,7 @@ pub fn hold_list_text(report: &HoldListReport) -> String {
     }
     let mut text = format!("{:<24} {:<17} {:<20} SET ON\n", "NAME", "FROM", "UNTIL");
     for hold in &report.holds {
-        let until = hold.until.map_or_else(|| "removed".to_owned(), show_time);
+        let until = hold.until.map_or_else(|| "no end".to_owned(), show_time);
         let (name, from) = (hold.name.to_string(), hold.from.to_string());
         let _ = writeln!(text, "{name:<24} {from:<17} {until:<20} {}", hold.node.escape_debug());
         if hold.has_expired(report.now) {

@@ -35,10 +35,20 @@ fn program(scene: &Scene, name: &str, script: &str) {
 
 /// Exit code, both outputs, and what was called.
 fn run(scene: &Scene, script: &str, args: &[&str]) -> (Option<i32>, String, String) {
+    run_with(scene, script, args, Some("repo"))
+}
+
+fn run_with(
+    scene: &Scene,
+    script: &str,
+    args: &[&str],
+    repository: Option<&str>,
+) -> (Option<i32>, String, String) {
     let path = format!("{}:/usr/bin:/bin", scene.shown("bin"));
     let mut command = Command::new("sh");
     command.arg(Path::new(SCRIPTS).join(script)).args(args).current_dir("/").env_clear();
-    command.env("PATH", path).env("WALKEEP_WAIT", "0s").env("WALKEEP_REPO", scene.path("repo"));
+    command.env("PATH", path).env("WALKEEP_WAIT", "0s");
+    command.envs(repository.map(|repository| ("WALKEEP_REPO", scene.path(repository))));
     let output = command.env("KINGBASE_DATA", scene.path("data")).output().unwrap();
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -97,6 +107,14 @@ fn a_switchover_is_refused_with_the_reason_where_the_gate_is_closed_or_cannot_te
             "{said}"
         );
     }
+}
+
+#[test]
+fn a_primary_of_v8r3_is_not_stopped_where_nothing_could_prove_its_end() {
+    let scene = scene("walkeep archive %p --repo /archive");
+    let (code, said, calls) = run_with(&scene, "kingbase-v8r3.sh", &[], None);
+    assert_eq!((code, &*calls), (Some(1), ""), "{said}");
+    assert!(said.contains("refused: no repository is named"), "{said}");
 }
 
 #[test]
