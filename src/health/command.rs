@@ -79,10 +79,11 @@ pub(super) fn is_walkeeps(command: &str) -> bool {
     program_of(command).is_some_and(|name| name.rsplit('/').next() == Some("walkeep"))
 }
 
-/// Whether a call of walkeep is one of `archive` with the file's path.
+/// Whether a call of walkeep is one of `archive` with the file's path, which may be put together from its name.
 pub(super) fn archives_a_path(command: &str) -> bool {
     let words = words(command);
-    words.iter().any(|word| word == "archive") && words.iter().any(|word| word.contains("%p"))
+    let is_path = |word: &String| word.contains("%p") || word.contains("/%f");
+    words.iter().any(|word| word == "archive") && words.iter().any(is_path)
 }
 
 /// The program that a command calls.

@@ -470,6 +470,7 @@ mod tests {
             ("walkeep archve %p --repo /archive", AlwaysFails),
             ("walkeep archive %f --repo /archive", AlwaysFails),
             ("walkeep --repo /archive archive %p", Walkeep),
+            ("walkeep archive sys_wal/%f --repo /archive", Walkeep),
             ("walkeep archive %p --repo /archive || true", Masked),
             ("cp %p /archive/%f; exit 0", Masked),
             ("/bin/cp -f %p /archive/%f", Copy),
