@@ -3,7 +3,7 @@
 #
 #   sh tests/run.sh          everything, as CI does
 #   sh tests/run.sh --long   the same with many more rounds of killing servers, an hour of broken input to parsers
-#                            (WALKEEP_FUZZ_SECONDS), packages as they are given away, and cargo-deny
+#                            (WALKEEP_FUZZ_SECONDS), packages as they are given away, a Prometheus, and cargo-deny
 #   sh tests/run.sh --setup  only the set-up; afterwards a plain `cargo test` works
 #
 # PostgreSQL 15 comes from Debian, the other servers from npm packages, which hold initdb, pg_ctl and postgres.

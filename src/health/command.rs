@@ -53,7 +53,11 @@ fn simple_commands(line: &str) -> Vec<(&'static str, String)> {
 /// is plain.
 pub(super) fn hides_failure(line: &str) -> Option<String> {
     let commands = simple_commands(line.trim().trim_end_matches(';'));
-    let fails = |text: &str| match *words(text).iter().map(String::as_str).collect::<Vec<_>>() {
+    let fails = |text: &str| match *words(text.trim_matches([' ', '(', ')', '{', '}']))
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+    {
         ["false", ..] => true,
         ["exit", code] => code != "0",
         ["exit"] => true,
@@ -67,7 +71,10 @@ pub(super) fn hides_failure(line: &str) -> Option<String> {
     let ((_, first), others) = commands.split_first()?;
     let (operator, last) = others.last()?;
     let hides = if is_walkeeps(first) {
-        others.iter().any(|(operator, _)| *operator != "&&") && !others.iter().any(|(_, text)| fails(text))
+        // Another call where the first failed is a second try, and its answer counts.
+        let passes_on =
+            |(operator, text): &(&str, String)| fails(text) || (*operator == "||" && is_walkeeps(text));
+        others.iter().any(|(operator, _)| *operator != "&&") && !others.iter().any(passes_on)
     } else {
         *operator != "&&" && succeeds(last)
     };
@@ -209,6 +216,12 @@ mod tests {
             ("walkeep archive %p && touch /tmp/last", None),
             ("walkeep archive %p || { logger failed; exit 1; }", None),
             ("walkeep archive %p || exit 1", None),
+            ("walkeep archive %p || (logger failed; false)", None),
+            ("walkeep archive %p --repo /a || walkeep archive %p --repo /b", None),
+            (
+                "walkeep archive %p --repo /a; walkeep archive %p --repo /b",
+                Some("; walkeep archive %p --repo /b"),
+            ),
             ("walkeep archive %p; exit $?", None),
             ("test ! -f /a/%f && cp %p /a/%f", None),
             ("gzip < %p | ssh host 'cat > /a/%f.gz'", None),
