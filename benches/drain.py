@@ -78,7 +78,7 @@ def pending_segments(at, count, folders=BOTH):
     parts = [f"{WORK}/{folder}/{name}" for folder in folders for name in sorted(os.listdir(f"{WORK}/{folder}"))]
     paths = []
     for number in range(count):
-        name = f"{1:08X}{0:08X}{number + 1:08X}"
+        name = f"{1:08X}{(number + 1) // 256:08X}{(number + 1) % 256:08X}"
         paths.append(f"{wal}/{name}")
         with open(parts[number % len(parts)], "rb") as part, open(paths[-1], "wb") as file:
             file.write(renumbered(part.read(), number + 1))
