@@ -100,7 +100,7 @@ pub enum Packing {
 const WORKERS: u32 = 2;
 
 /// How much a thread packs at a time, in bytes: small enough that the threads begin and end together.
-const JOB_BYTES: u32 = 1 << 20;
+const JOB_BYTES: u32 = 768 << 10;
 
 /// A packer of `size_bytes` into one frame, with content size and checksum.
 fn encoder<W: Write>(

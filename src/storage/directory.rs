@@ -126,8 +126,8 @@ struct StagedFile {
 }
 
 impl StagedFile {
-    /// How much is written before the disk is told, in bytes: enough for one large transfer.
-    const WRITE_BACK_BYTES: u64 = 4 << 20;
+    /// How much is written before the disk is told, in bytes: less than a packed segment, and enough for one large transfer.
+    const WRITE_BACK_BYTES: u64 = 1 << 20;
 
     fn begin_write_back(&mut self) {
         if let Some(length) =
