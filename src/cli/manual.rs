@@ -45,7 +45,7 @@ fn overview(program: &Command, verbs: &[Command]) -> Vec<u8> {
     let mut page = Vec::new();
     man.render_title(&mut page).unwrap();
     man.render_name_section(&mut page).unwrap();
-    man.render_synopsis_section(&mut page).unwrap();
+    page.extend(synopsis(program));
     man.render_description_section(&mut page).unwrap();
     let mut roff = Roff::new();
     roff.control("SH", ["VERBS"]);
@@ -67,12 +67,24 @@ fn man(command: &Command) -> Man {
         .source(format!("walkeep {}", env!("CARGO_PKG_VERSION")))
 }
 
+/// The library's own names every option without its value.
+fn synopsis(command: &Command) -> Vec<u8> {
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.text([roman(usage(command))]);
+    roff.to_roff().into_bytes()
+}
+
+fn usage(command: &Command) -> String {
+    command.clone().render_usage().to_string().trim_start_matches("Usage: ").to_owned()
+}
+
 fn page(command: &Command, actions: &[u8]) -> Vec<u8> {
     let man = man(command);
     let mut page = Vec::new();
     man.render_title(&mut page).unwrap();
     man.render_name_section(&mut page).unwrap();
-    man.render_synopsis_section(&mut page).unwrap();
+    page.extend(synopsis(command));
     man.render_description_section(&mut page).unwrap();
     page.extend(actions);
     man.render_options_section(&mut page).unwrap();
@@ -86,10 +98,8 @@ fn extra_of_actions(actions: &[Command]) -> Vec<u8> {
         roff.control("SH", ["ACTIONS"]);
     }
     for action in actions {
-        let mut action = action.clone();
-        let usage = action.render_usage().to_string();
         roff.control("TP", []);
-        roff.text([bold(usage.trim_start_matches("Usage: ").to_owned())]);
+        roff.text([bold(usage(action))]);
         let about = action.get_long_about().or(action.get_about()).map(ToString::to_string);
         roff.text([roman(about.unwrap_or_default())]);
     }
