@@ -100,13 +100,13 @@ pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
         Err(error) => unfinished(&error),
         Ok(Err(failure)) => failed(&failure.error, failure.error.hint(), failure.answer),
         Ok(Ok(report)) => {
-            err.info(match report.delivered {
+            match report.delivered {
                 Some(digest) if report.lay_ready => {
-                    format!("delivered '{name}', which lay ready, sha256 {digest}")
+                    err.info(format!("delivered '{name}', which lay ready, sha256 {digest}"));
                 }
-                Some(digest) => format!("delivered '{name}', sha256 {digest}"),
-                None => format!("'{name}' is not in the repository"),
-            });
+                Some(digest) => err.info(format!("delivered '{name}', sha256 {digest}")),
+                None => err.info_to_people(format!("'{name}' is not in the repository")),
+            }
             let no_prefetch = |error: &dyn std::error::Error| {
                 err.detail(&Failure::new("cannot fetch ahead".to_owned(), error, None));
             };

@@ -1,4 +1,4 @@
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use super::args::OutputFormat;
 use super::now::now;
@@ -37,9 +37,20 @@ impl Stderr {
     /// What only those want to know who asked for more.
     pub fn info(&self, what: String) {
         if self.verbose > 0 {
-            let note = Failure { what, causes: Vec::new(), hint: None };
-            Self::raw(&note.render("info", self.format));
+            self.note(what);
         }
+    }
+
+    /// What a person wants to know, and a server's log is full of.
+    pub fn info_to_people(&self, what: String) {
+        if self.verbose > 0 || (!self.quiet && std::io::stderr().is_terminal()) {
+            self.note(what);
+        }
+    }
+
+    fn note(&self, what: String) {
+        let note = Failure { what, causes: Vec::new(), hint: None };
+        Self::raw(&note.render("info", self.format));
     }
 
     /// A line of a verb that goes on for long.

@@ -149,6 +149,14 @@ pub enum RestoreError {
         /// The next one that is there.
         next: SegmentName,
     },
+    /// What is stored begins later.
+    #[error("'{from}' is older than everything that is stored, which begins with '{next}'")]
+    BeforeAll {
+        /// What was asked for.
+        from: SegmentName,
+        /// The first one that is there.
+        next: SegmentName,
+    },
     /// The repository lacks a segment that a stored timeline follows.
     #[error("the repository has a gap: '{from}' is not stored, but timeline {child} follows it to its end")]
     GapBeforeFork {
@@ -174,6 +182,7 @@ impl RestoreError {
             ),
             Self::ForeignOwner(_)
             | Self::Destination(_)
+            | Self::BeforeAll { .. }
             | Self::Gap { .. }
             | Self::GapBeforeFork { .. }
             | Self::NoHistory(_) => false,
@@ -187,6 +196,11 @@ impl Hint for RestoreError {
             Self::ForeignOwner(error) => error.hint(),
             Self::Repository(error) => error.hint(),
             Self::Destination(_) => None,
+            Self::BeforeAll { .. } => Some(
+                "It was pruned, or never archived here. Recover from a newer base backup: one that begins in what is \
+                 stored. --gap-is-end tells the server that its WAL ends here."
+                    .to_owned(),
+            ),
             Self::Gap { .. } | Self::GapBeforeFork { .. } | Self::NoHistory(_) => Some(
                 "Find the missing files in a WAL directory of this cluster or of its standbys, and archive them. \
                  Where the recovery target lies before the gap, the server only reads ahead: --gap-is-end goes \
@@ -382,8 +396,15 @@ fn refuse_gap(
 ) -> Result<(), RestoreError> {
     match name {
         WalFileName::Segment(from) => {
-            if let Some(next) = repository.next_stored_after(from)? {
-                return Err(RestoreError::Gap { from, next });
+            let stored = repository.segments()?;
+            let next = stored.iter().find(|other| other.timeline() == from.timeline() && **other > from);
+            if let Some(&next) = next {
+                let is_oldest = stored.first() == Some(&next);
+                return Err(if is_oldest {
+                    RestoreError::BeforeAll { from, next }
+                } else {
+                    RestoreError::Gap { from, next }
+                });
             }
             let end = expected.segment_size.and_then(|size| from.number(size)?.next()?.start(size));
             match repository.timeline_forked_at_or_after(from.timeline(), end, expected)? {

@@ -302,14 +302,15 @@ impl<'s> Repository<'s> {
         Ok(names)
     }
 
-    /// The earliest stored segment of the same timeline that lies behind the given one.
+    /// The segment of every stored file that holds WAL pages, also of a `.partial` one, sorted.
     ///
     /// # Errors
     /// When the store cannot be listed.
-    pub fn next_stored_after(&self, name: SegmentName) -> Result<Option<SegmentName>, RepositoryError> {
+    pub fn segments(&self) -> Result<Vec<SegmentName>, RepositoryError> {
         let pages = self.list()?.into_iter().filter(|(file, _)| file.is_pages());
-        let segments = pages.filter_map(|(file, _)| file.segment());
-        Ok(segments.filter(|other| other.timeline() == name.timeline() && *other > name).min())
+        let mut segments: Vec<SegmentName> = pages.filter_map(|(file, _)| file.segment()).collect();
+        segments.sort_unstable();
+        Ok(segments)
     }
 
     /// A stored timeline that follows another one up to a position or further; `None` where none does, and

@@ -218,8 +218,19 @@ fn a_gap_stops_a_recovery_and_not_a_standby() {
 fn a_gap_is_one_whatever_form_the_later_segments_have() {
     for tool_name in ["cp", "gzip", "zstd", "lz4"] {
         let scene = Scene::with_repository("zstd");
+        put_with(tool_name, &scene.path("repo"), SEGMENT, &segment(SEGMENT));
         put_with(tool_name, &scene.path("repo"), SEGMENTS[4], &segment(SEGMENTS[4]));
-        scene.restore(SEGMENT).refused(255, &["the repository has a gap"]);
+        scene.restore(SEGMENTS[1]).refused(255, &["the repository has a gap"]);
+    }
+}
+
+#[test]
+fn what_is_older_than_everything_stored_is_told_as_that_and_never_as_the_end() {
+    let scene = Scene::with_repository("zstd");
+    scene.store_segments(&[SEGMENTS[2], SEGMENTS[3]]);
+    for missing in [SEGMENT, SEGMENTS[1]] {
+        let says = format!("older than everything that is stored, which begins with '{}'", SEGMENTS[2]);
+        scene.restore(missing).refused(255, &[&says, "It was pruned, or never archived here."]);
     }
 }
 
@@ -229,12 +240,12 @@ fn a_segment_that_the_server_has_itself_is_no_gap() {
     scene.store_segments(&[SEGMENTS[2]]);
     scene.write(format!("data/pg_wal/{SEGMENT}"), segment(SEGMENT));
     // One that was still open when the directory was copied would end the recovery in its middle.
-    scene.restore(SEGMENT).refused(255, &["the repository has a gap"]);
+    scene.restore(SEGMENT).refused(255, &["older than everything that is stored"]);
     scene.write(format!("data/pg_wal/archive_status/{SEGMENT}.done"), "");
     scene.restore(SEGMENT).silent(1);
     // A recycled file under that name is not the segment.
     scene.write(format!("data/pg_wal/{SEGMENT}"), segment(SEGMENTS[4]));
-    scene.restore(SEGMENT).refused(255, &["the repository has a gap"]);
+    scene.restore(SEGMENT).refused(255, &["older than everything that is stored"]);
 }
 
 #[test]

@@ -45,3 +45,14 @@ fn a_verdict_has_a_colour_on_a_terminal_alone_and_where_nobody_objects() {
     assert!(!has_colour(&on_a_terminal(&scene, &args).env("NO_COLOR", "1").run().stdout));
     assert!(!has_colour(&scene.call(&args).env("TERM", "xterm").run().stdout));
 }
+
+#[test]
+fn who_asks_by_hand_for_what_is_not_stored_is_told_and_a_servers_log_is_not() {
+    let scene = Scene::with_repository("zstd");
+    let args = ["restore", SEGMENT, "pg_wal/RECOVERYXLOG"];
+    let says = format!("'{SEGMENT}' is not in the repository");
+    assert!(on_a_terminal(&scene, &args).run().code(1).stdout.contains(&says));
+    let quiet = on_a_terminal(&scene, &[&args[..], &["-q"]].concat()).run().code(1);
+    assert!(!quiet.stdout.contains(&says), "{quiet:#?}");
+    scene.call(&args).run().silent(1);
+}
