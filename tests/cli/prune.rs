@@ -378,6 +378,12 @@ fn where_no_checkpoint_before_the_fork_is_known_nothing_goes() {
         .says(&["warning: nothing goes while a node may have to be rewound", "set-aside 00000002.history"])
         .tells("0 files are removed");
     assert_eq!(scene.stored(), before);
+    // What is told to be typed can be typed, with a history and without.
+    for (typed, left) in [("00000002.history", name_of(2, 35)), (&name_of(2, 35), String::new())] {
+        let _ = scene.call(&["set-aside", typed, "--reason", "only tried"]).run().code(0);
+        let told = prune(&scene, &["--keep-segments", "1", "--dry-run"]).code(0);
+        assert_eq!(told.stderr.contains(&format!("set-aside {left}")), !left.is_empty(), "{told:#?}");
+    }
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl Facts {
         let holds_at = without_pauses(&holdings, at);
         pins.extend(holds.iter().filter(|hold| !hold.has_expired(holds_at)).map(hold_pin));
         let mut warnings = told(&claims, &holds, holds_at, request.origin.now);
-        warnings.extend(rewind_unknown(&pins));
+        warnings.extend(rewind_unknown(&pins, &inventory));
         if needs.is_empty() {
             warnings.push(
                 "no data directory is named and no node has claimed what it needs: only the policy, base backups \
@@ -161,15 +161,21 @@ fn hold_pin(hold: &Hold) -> Pin {
 }
 
 /// The way out where a node may have to follow a timeline that nobody wants: that of a recovery that was only tried.
-fn rewind_unknown(pins: &[Pin]) -> Option<String> {
+fn rewind_unknown(pins: &[Pin], inventory: &Inventory) -> Option<String> {
     let newest = pins.iter().find_map(|pin| match &pin.why {
         PinReason::RewindUnknown { newest, .. } => Some(*newest),
         _ => None,
     })?;
-    let history = WalFileName::TimelineHistory(newest);
+    let names = || inventory.files.iter().map(|(name, _)| *name).filter(|name| name.timeline() == newest);
+    let way_out = match names().find(|name| name.history_of().is_some()).or_else(|| names().next()) {
+        Some(name) => {
+            format!("'walkeep set-aside {name} --reason TEXT' and the same for its other files takes it away")
+        }
+        None => "'walkeep claim remove NODE' for the node that is on it takes it away".to_owned(),
+    };
     Some(format!(
         "nothing goes while a node may have to be rewound to timeline {newest}; where that timeline was only tried, \
-         'walkeep set-aside {history} --reason TEXT' and the same for its segments takes it away"
+         {way_out}"
     ))
 }
 
