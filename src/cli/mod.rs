@@ -81,7 +81,7 @@ fn run(arguments: &Arguments) -> u8 {
         let failure = Failure {
             what: "cannot write this report in that format".to_owned(),
             causes: vec!["only gate writes nagios and repmgr lines".to_owned()],
-            hint: None,
+            hint: Some("Ask 'walkeep gate', which judges the same.".to_owned()),
         };
         err.error(&failure);
         return USAGE;

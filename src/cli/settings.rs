@@ -122,6 +122,11 @@ pub(super) enum SettingsError {
 impl SettingsError {
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Unreadable { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Some(
+                "'walkeep init -D DATADIR --repo DIR --write-config FILE' writes one, with neither --config nor \
+                 $WALKEEP_CONFIG before it is there."
+                    .to_owned(),
+            ),
             Self::UnknownKey { nearest, .. } => Some(format!("Is '{nearest}' meant?")),
             Self::NoRepository => Some(
                 "Name it with --repo DIR, $WALKEEP_REPO, or 'url' under [repository] in the config file."

@@ -143,7 +143,8 @@ impl Hint for ArchiveError {
                  an orphan. If the repository does not have it either, which walkeep drain tells, its WAL is lost, and a \
                  new base backup is due."
             }
-            Self::Source(_) | Self::WrongLength { .. } | Self::Cluster(_) => return None,
+            Self::Source(_) | Self::WrongLength { .. } => return None,
+            Self::Cluster(error) => return error.hint(),
             Self::ForeignOwner(error) => return error.hint(),
             Self::Repository(error) => return error.hint(),
         };

@@ -84,7 +84,8 @@ impl Hint for ClaimError {
             Self::NoSuchNode(_) => "'walkeep claim list' shows those that are there.",
             Self::Several { .. } => "Name the key instead; 'walkeep claim list' shows which is which.",
             Self::SlotsChange => "The last claim still stands; try again.",
-            Self::Cluster(_) | Self::Path(_) => return None,
+            Self::Path(_) => return None,
+            Self::Cluster(error) => return error.hint(),
             Self::ForeignOwner(error) => return error.hint(),
             Self::Repository(error) => return error.hint(),
         };

@@ -69,7 +69,7 @@ pub fn doctor(request: &DoctorRequest<'_>) -> DoctorReport {
     let mut flaws: Vec<Flaw> = setup.iter().flat_map(|setup| diagnose(setup, &tool)).collect();
     let environment = request.store.and_then(|store| environment(request, store, &repository));
     flaws.extend(environment.iter().flat_map(inspect_environment));
-    flaws.extend(no_retention_policy(&repository));
+    flaws.extend(advice(&repository));
     findings.extend(
         flaws.into_iter().map(|flaw| Finding { verdict: flaw.verdict(), problem: Problem::Flaw(flaw) }),
     );
@@ -86,11 +86,15 @@ pub fn doctor(request: &DoctorRequest<'_>) -> DoctorReport {
     report
 }
 
-/// Where the repository will be full before long, that is a finding, which says the same.
-fn no_retention_policy(state: &RepositoryState) -> Option<Flaw> {
-    let RepositoryState::Usable(facts) = state else { return None };
-    let retention = facts.retention.as_ref()?.as_ref().ok()?;
-    (!retention.is_licensed).then_some(Flaw::NoRetentionPolicy)
+/// What stays as it is for as long as nobody changes it, so that `status` does not tell it each time.
+fn advice(state: &RepositoryState) -> Vec<Flaw> {
+    let RepositoryState::Usable(facts) = state else { return Vec::new() };
+    let shared = Flaw::SharedFileSystem { location: facts.location.clone() };
+    // Where the repository will be full before long, that is a finding, which says the same.
+    let is_licensed =
+        facts.retention.as_ref().and_then(|of| of.as_ref().ok()).is_none_or(|of| of.is_licensed);
+    let told = facts.shares_file_system.then_some(shared).into_iter();
+    told.chain((!is_licensed).then_some(Flaw::NoRetentionPolicy)).collect()
 }
 
 /// What the gate would find, and the repository as it found it.
@@ -232,7 +236,15 @@ const CHECKS: [Check; 13] = [
     Check {
         what: "queue",
         needs: Needs::Setup,
-        keys: &["pending", "orphans", "orphans_stored", "stuck", "head_conflict", "not_known"],
+        keys: &[
+            "wal_directory_full",
+            "pending",
+            "orphans",
+            "orphans_stored",
+            "stuck",
+            "head_conflict",
+            "not_known",
+        ],
     },
     Check {
         what: "slots",
@@ -240,7 +252,11 @@ const CHECKS: [Check; 13] = [
         keys: &["inactive_slot", "lost_slot", "unreadable_slot", "not_known"],
     },
     Check { what: "repository", needs: Needs::Repository, keys: &["repository_unwritable"] },
-    Check { what: "no gaps", needs: Needs::Repository, keys: &["gaps", "nothing_stored", "unqueued"] },
+    Check {
+        what: "no gaps",
+        needs: Needs::Repository,
+        keys: &["gaps", "nothing_stored", "unqueued", "only_marked"],
+    },
     Check {
         what: "free space",
         needs: Needs::Repository,

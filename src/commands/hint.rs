@@ -1,5 +1,6 @@
 use std::io;
 
+use crate::cluster::ClusterError;
 use crate::repository::RepositoryError;
 
 use super::ForeignOwner;
@@ -13,6 +14,20 @@ pub trait Hint: std::error::Error {
 impl Hint for ForeignOwner {
     fn hint(&self) -> Option<String> {
         Some(format!("Run it as {0}: files that root leaves behind wedge the server of {0}.", self.owner))
+    }
+}
+
+impl Hint for ClusterError {
+    fn hint(&self) -> Option<String> {
+        let may_be_a_slip = match self {
+            Self::Layout { .. } => true,
+            Self::Unreadable { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+            }
+            Self::ControlFile { .. } => false,
+        };
+        let text = "Is that what 'SHOW data_directory' tells, and is its file system mounted?";
+        may_be_a_slip.then(|| text.to_owned())
     }
 }
 
@@ -57,10 +72,11 @@ fn storage_hint(kind: io::ErrorKind) -> Option<&'static str> {
     use io::ErrorKind as Kind;
     match kind {
         Kind::StorageFull | Kind::QuotaExceeded => {
-            Some("The repository is full; nothing was stored, and the server will try again.")
+            Some("The repository is full; nothing was stored. 'walkeep prune --dry-run' says what would go.")
         }
         Kind::ReadOnlyFilesystem => Some("The repository's file system is mounted read-only."),
         Kind::PermissionDenied => Some("The repository must belong to the user that the server runs as."),
+        Kind::NotADirectory => Some("A repository is a directory: name that."),
         Kind::StaleNetworkFileHandle | Kind::NotFound => Some("Is the repository's file system mounted?"),
         Kind::Unsupported => {
             Some("Keep the repository on a file system with hard links, such as ext4, xfs or NFS.")

@@ -222,7 +222,8 @@ impl Hint for InitError {
             Self::UnknownSegment { .. } => {
                 "Where it is damaged, move it out of the directory; encrypted WAL needs -D DATADIR."
             }
-            Self::Cluster(_) | Self::Path(_) => return None,
+            Self::Path(_) => return None,
+            Self::Cluster(error) => return error.hint(),
             Self::ForeignOwner(error) => return error.hint(),
             Self::Repository(error) => return error.hint(),
         };

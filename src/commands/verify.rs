@@ -71,7 +71,7 @@ impl Hint for VerifyError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Repository(error) => error.hint(),
-            Self::Cluster(_) => None,
+            Self::Cluster(error) => error.hint(),
         }
     }
 }

@@ -111,8 +111,13 @@ impl Findings {
     }
 
     fn cluster(&mut self, facts: &Facts) {
-        if let Err(unknown) = &facts.cluster {
-            self.not_known("the cluster", &unknown.0);
+        match &facts.cluster {
+            Err(unknown) => self.not_known("the cluster", &unknown.0),
+            Ok(cluster) if cluster.wal_free_bytes < cluster.segment_bytes => {
+                let (directory, free_bytes) = (cluster.wal_directory.clone(), cluster.wal_free_bytes);
+                self.add(Verdict::Critical, Problem::WalDirectoryFull { directory, free_bytes });
+            }
+            Ok(_) => {}
         }
     }
 
@@ -212,9 +217,6 @@ impl Findings {
             self.add(Verdict::Critical, Problem::RepositoryUnwritable { location: location(), reason });
         }
         self.space(repository, demand, policy);
-        if policy.with_advice && repository.shares_file_system {
-            self.add(Verdict::Warning, Problem::SharedFileSystem { location: location() });
-        }
         if repository.start.is_none() && demand.archives {
             self.add(Verdict::Warning, Problem::NothingStored);
         }
@@ -234,6 +236,10 @@ impl Findings {
         }
         if !repository.unqueued.is_empty() && demand.archives {
             self.add(Verdict::Critical, Problem::Unqueued(repository.unqueued.clone()));
+        }
+        // A standby marks what it streams: its primary archives that.
+        if !repository.only_marked.is_empty() && demand.archives && demand.by_primary {
+            self.add(Verdict::Critical, Problem::OnlyMarked(repository.only_marked.clone()));
         }
     }
 
@@ -357,13 +363,14 @@ impl Findings {
         };
         let Ok(cluster) = &facts.cluster else { return };
         let end = repository.end.clone().unwrap_or_default();
-        if let Some(reason) = end_is_not_proven(cluster, &end) {
-            self.add(Verdict::Critical, Problem::EndNotProven(reason.to_owned()));
+        if let Some((reason, next_step)) = end_is_not_proven(cluster, &end) {
+            self.add(Verdict::Critical, Problem::EndNotProven { reason: reason.to_owned(), next_step });
         } else if !end.missing.is_empty() {
             self.add(Verdict::Critical, Problem::MissingBeforeEnd(end.missing));
         } else if let Some(name) = end.pending {
             let reason = format!("'{name}' is pending, and is not stored");
-            self.add(Verdict::Critical, Problem::EndNotProven(reason));
+            let next_step = "Archive it: walkeep drain.";
+            self.add(Verdict::Critical, Problem::EndNotProven { reason, next_step });
         }
     }
 }
@@ -372,22 +379,31 @@ impl Findings {
 /// access/xlog_internal.h).
 const FIRST_RECORD_BYTES: u64 = 0x28;
 
-fn end_is_not_proven(cluster: &ClusterFacts, end: &EndFacts) -> Option<&'static str> {
+fn end_is_not_proven(cluster: &ClusterFacts, end: &EndFacts) -> Option<(&'static str, &'static str)> {
+    const SHUT_DOWN_AGAIN: &str = "Start the node with a working archive_command and shut it down again (fast), or \
+        compare with the standby: servers up to 14 do not switch without one.";
     let begins_its_segment =
         cluster.redo.get().checked_rem(cluster.segment_bytes) == Some(FIRST_RECORD_BYTES);
     match cluster.run_state {
         RunState::Primary | RunState::Standby | RunState::Recovering | RunState::InTransition => {
-            Some("a server runs in the data directory")
+            let next_step = "Shut it down first (fast); without --final the gate judges a node that runs.";
+            Some(("a server runs in the data directory", next_step))
         }
-        RunState::Crashed => Some("the server was not shut down"),
+        RunState::Crashed => {
+            let next_step = "Start it, so that it recovers, and shut it down (fast).";
+            Some(("the server was not shut down", next_step))
+        }
         RunState::StoppedInRecovery => {
-            Some("the node is a standby, whose WAL ends where its primary's went on")
+            let next_step = "Ask on the node that was the primary.";
+            Some(("the node is a standby, whose WAL ends where its primary's went on", next_step))
         }
         RunState::Stopped if cluster.checkpoint != cluster.redo || !begins_its_segment => {
-            Some("its last checkpoint does not begin a segment: the server did not switch to a new one first")
+            let reason =
+                "its last checkpoint does not begin a segment: the server did not switch to a new one first";
+            Some((reason, SHUT_DOWN_AGAIN))
         }
         RunState::Stopped if end.start.is_none() => {
-            Some("the repository holds no segment of this node's timelines")
+            Some(("the repository holds no segment of this node's timelines", SHUT_DOWN_AGAIN))
         }
         RunState::Stopped => None,
     }

@@ -43,6 +43,10 @@ pub struct ClusterFacts {
     pub redo_segment: SegmentName,
     /// Length of its segments in bytes.
     pub segment_bytes: u64,
+    /// Where its WAL lies.
+    pub wal_directory: String,
+    /// Bytes that the server may still write there.
+    pub wal_free_bytes: u64,
     /// Whether a server runs in it, and as what.
     pub run_state: RunState,
     /// Whether it is told to stay, or to begin as, a standby.
@@ -284,6 +288,9 @@ pub struct RepositoryFacts {
     pub known_gaps: Vec<SegmentRange>,
     /// Segments that the server has finished and not queued, and that are not stored, from `start` on.
     pub unqueued: Vec<SegmentRange>,
+    /// Segments of the cluster's timeline behind all that is stored of it that are marked done, from `start` on, and
+    /// nobody acknowledged as lost. The server takes them for archived.
+    pub only_marked: Vec<SegmentRange>,
     /// What is stored under the name of the queue's head.
     pub head: HeadInRepository,
     /// Whether everything before the end of a node that was shut down is stored; `None` where nobody asked.
@@ -299,7 +306,8 @@ impl RepositoryFacts {
     #[must_use]
     pub fn lacks_segments(&self) -> bool {
         let before_end = self.end.as_ref().is_some_and(|end| !end.missing.is_empty());
-        before_end || !self.missing.is_empty() || !self.unqueued.is_empty()
+        let are_there = [&self.missing, &self.unqueued, &self.only_marked].map(Vec::is_empty);
+        before_end || are_there.contains(&false)
     }
 }
 

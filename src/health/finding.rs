@@ -153,6 +153,13 @@ pub enum Problem {
     },
     /// A configuration file is not what the server would take.
     Config(ConfigFault),
+    /// Where the WAL lies is no room for another segment.
+    WalDirectoryFull {
+        /// The WAL directory.
+        directory: String,
+        /// Free now.
+        free_bytes: u64,
+    },
     /// The repository is not there or cannot be used.
     RepositoryUnusable {
         /// Where it was looked for.
@@ -190,11 +197,6 @@ pub enum Problem {
         /// Pending.
         pending_bytes: u64,
     },
-    /// The repository shares a file system with the cluster.
-    SharedFileSystem {
-        /// Where it lies.
-        location: String,
-    },
     /// The repository has no base backup's beginning and no segment yet.
     NothingStored,
     /// The repository lacks segments.
@@ -203,6 +205,8 @@ pub enum Problem {
     KnownGaps(Vec<SegmentRange>),
     /// Finished segments are neither queued nor stored.
     Unqueued(Vec<SegmentRange>),
+    /// Segments are marked done, and not stored.
+    OnlyMarked(Vec<SegmentRange>),
     /// A slot holds WAL back and does not move.
     InactiveSlot {
         /// Its name.
@@ -225,7 +229,12 @@ pub enum Problem {
         reason: String,
     },
     /// The end of the WAL is not proven to be where it seems.
-    EndNotProven(String),
+    EndNotProven {
+        /// Why.
+        reason: String,
+        /// What to do about it, as a sentence.
+        next_step: &'static str,
+    },
     /// Segments before the end of a node that was shut down are not stored.
     MissingBeforeEnd(Vec<SegmentRange>),
     /// What doctor finds beside.
@@ -381,6 +390,13 @@ impl fmt::Display for Problem {
                     "the repository '{location}' belongs to system identifier {repository}, this is {cluster}"
                 )
             }
+            Self::WalDirectoryFull { directory, free_bytes } => {
+                write!(
+                    f,
+                    "the file system of '{directory}' has {} free, less than one segment",
+                    size(*free_bytes)
+                )
+            }
             Self::RepositoryUnwritable { location, reason } => {
                 write!(f, "nothing can be stored in the repository '{location}': {reason}")
             }
@@ -400,9 +416,6 @@ impl fmt::Display for Problem {
                     size(*pending_bytes)
                 )
             }
-            Self::SharedFileSystem { location } => {
-                write!(f, "the repository '{location}' lies on the file system of the cluster")
-            }
             Self::NothingStored => f.write_str("the repository holds no segment yet"),
             Self::Gaps(missing) => write!(f, "the repository has gaps: {}", ranges(missing)),
             Self::KnownGaps(lost) => {
@@ -410,6 +423,9 @@ impl fmt::Display for Problem {
             }
             Self::Unqueued(unqueued) => {
                 write!(f, "finished segments are neither queued nor stored: {}", ranges(unqueued))
+            }
+            Self::OnlyMarked(marked) => {
+                write!(f, "segments are marked done, and are not stored: {}", ranges(marked))
             }
             Self::InactiveSlot { name, held_bytes } => {
                 write!(f, "replication slot '{name}' does not move and holds back {}", size(*held_bytes))
@@ -421,7 +437,7 @@ impl fmt::Display for Problem {
             Self::UnreadableSlot { name, reason } => {
                 write!(f, "replication slot '{name}' cannot be read: {reason}")
             }
-            Self::EndNotProven(reason) => write!(f, "the end of the WAL is not proven: {reason}"),
+            Self::EndNotProven { reason, .. } => write!(f, "the end of the WAL is not proven: {reason}"),
             Self::MissingBeforeEnd(missing) => {
                 write!(f, "segments before the end of the WAL are not stored: {}", ranges(missing))
             }
@@ -460,17 +476,18 @@ impl Problem {
             Self::RepositoryUnusable { .. } => "repository_unusable",
             Self::RepositoryOfAnotherCluster { .. } => "repository_of_another_cluster",
             Self::RepositoryUnwritable { .. } => "repository_unwritable",
+            Self::WalDirectoryFull { .. } => "wal_directory_full",
             Self::LowSpace { .. } => "low_space",
             Self::TooSmallForBacklog { .. } => "too_small_for_backlog",
-            Self::SharedFileSystem { .. } => "shared_file_system",
             Self::NothingStored => "nothing_stored",
             Self::Gaps(_) => "gaps",
             Self::KnownGaps(_) => "known_gaps",
             Self::Unqueued(_) => "unqueued",
+            Self::OnlyMarked(_) => "only_marked",
             Self::InactiveSlot { .. } => "inactive_slot",
             Self::LostSlot { .. } => "lost_slot",
             Self::UnreadableSlot { .. } => "unreadable_slot",
-            Self::EndNotProven(_) => "end_not_proven",
+            Self::EndNotProven { .. } => "end_not_proven",
             Self::MissingBeforeEnd(_) => "missing_before_end",
             Self::Flaw(flaw) => flaw.key(),
             Self::NotKnown { .. } => "not_known",
@@ -542,18 +559,19 @@ impl Problem {
                 "PostgreSQL 15 ignores archive_command then; 16 and later do not archive at all."
             }
             Self::RepositoryOfAnotherCluster { .. } => "Nothing of this cluster can be stored in it.",
+            Self::WalDirectoryFull { .. } => "A server that cannot make its next segment stops (PANIC).",
             Self::LowSpace { .. } => "archive refuses before the disk is full.",
-            Self::SharedFileSystem { .. } => {
-                "One disk that fails takes both, and a full archive stops the server."
-            }
             Self::Gaps(_) => "No recovery from the newest base backup can cross them.",
             Self::KnownGaps(_) => "No recovery that begins before them can go on behind them.",
             Self::Unqueued(_) => {
                 "The server will queue them at a later checkpoint; until then nobody archives them."
             }
+            Self::OnlyMarked(_) => {
+                "The server takes them for archived and deletes them: its archive_command stores elsewhere, or nowhere."
+            }
             Self::InactiveSlot { .. } => "The server keeps that WAL until the slot moves or is dropped.",
             Self::LostSlot { .. } => "Its consumer cannot go on from it.",
-            Self::EndNotProven(_) => {
+            Self::EndNotProven { .. } => {
                 "Whether everything that the node wrote is archived cannot be told from its files."
             }
             Self::MissingBeforeEnd(_) => "They exist on this node only.",
@@ -574,6 +592,10 @@ impl Problem {
         Some(match self {
             Self::Pending { .. } | Self::Unqueued(_) | Self::MissingBeforeEnd(_) => {
                 "Archive everything now: walkeep drain (--missing for segments that are not queued)."
+            }
+            Self::OnlyMarked(_) => {
+                "walkeep drain --missing archives those that are still in the WAL directory; walkeep doctor looks at what \
+                 archive_command calls."
             }
             Self::Orphans { .. } => {
                 "Look for the files in other archives and on standbys; what is lost for good is acknowledged with \
@@ -626,10 +648,13 @@ impl Problem {
                 "Give the server's user the right to write there; findmnt shows a file system that is read-only, and a unit of \
                  systemd names the repository in ReadWritePaths."
             }
+            Self::WalDirectoryFull { .. } => {
+                "Delete nothing there by hand. walkeep drain archives what is pending, a slot that nobody needs is \
+                 dropped, and the next checkpoint frees it; where the server is down, enlarge its file system first."
+            }
             Self::LowSpace { .. } | Self::TooSmallForBacklog { .. } => {
                 "walkeep prune --dry-run says what would go, and who needs the rest; or enlarge its file system."
             }
-            Self::SharedFileSystem { .. } => "Put the repository on a disk of its own.",
             Self::Gaps(_) => {
                 "walkeep drain --missing archives what is still in the WAL directory, also on other nodes; otherwise \
                  a new base backup is due."
@@ -638,10 +663,7 @@ impl Problem {
             Self::LostSlot { .. } => {
                 "Rebuild its consumer, or let it catch up by restore_command; drop the slot."
             }
-            Self::EndNotProven(_) => {
-                "Start the node with a working archive_command and shut it down again (fast), or compare with the \
-                 standby: servers up to 14 do not switch without one."
-            }
+            Self::EndNotProven { next_step, .. } => next_step,
             Self::KnownGaps(_) => "Take a new base backup.",
             Self::NothingStored => "Take a base backup once archiving works.",
             Self::Flaw(flaw) => return flaw.next_step(),

@@ -76,6 +76,11 @@ pub enum Flaw {
     NoRepositoryNamed,
     /// Nothing says what may ever be pruned.
     NoRetentionPolicy,
+    /// The repository shares a file system with the cluster.
+    SharedFileSystem {
+        /// Where it lies.
+        location: String,
+    },
     /// The repository is of another user than the server.
     OwnedByAnother {
         /// Where it lies.
@@ -158,6 +163,9 @@ impl fmt::Display for Flaw {
             Self::NoArchiveTimeout => f.write_str("archive_timeout is 0"),
             Self::NoRepositoryNamed => f.write_str("no repository was named"),
             Self::NoRetentionPolicy => f.write_str("no retention policy is set"),
+            Self::SharedFileSystem { location } => {
+                write!(f, "the repository '{location}' lies on the file system of the cluster")
+            }
             Self::OwnedByAnother { location, owner, server_user } => {
                 write!(
                     f,
@@ -199,6 +207,7 @@ impl Flaw {
             | Self::RoundTripFailed(_) => Verdict::Critical,
             Self::OtherRepository { .. }
             | Self::RelativeRepository { .. }
+            | Self::SharedFileSystem { .. }
             | Self::OwnedByAnother { .. }
             | Self::FromTheFuture { .. }
             | Self::NoLocks => Verdict::Warning,
@@ -224,6 +233,7 @@ impl Flaw {
             Self::NoArchiveTimeout => "no_archive_timeout",
             Self::NoRepositoryNamed => "no_repository_named",
             Self::NoRetentionPolicy => "no_retention_policy",
+            Self::SharedFileSystem { .. } => "shared_file_system",
             Self::OwnedByAnother { .. } => "repository_of_another_user",
             Self::OpenToOthers { .. } => "repository_open_to_others",
             Self::FromTheFuture { .. } => "stored_in_the_future",
@@ -277,6 +287,9 @@ impl Flaw {
             }
             Self::RoundTripFailed(_) => "Archiving would fail the same way.",
             Self::NoRetentionPolicy => "Nothing is ever pruned, and the repository only grows.",
+            Self::SharedFileSystem { .. } => {
+                "One disk that fails takes both, and a full archive stops the server."
+            }
             Self::RoundTripSkipped { .. } => "Files that root leaves behind wedge the server.",
             Self::OtherProgram { .. } | Self::NotThroughWalkeep { .. } | Self::NoRepositoryNamed => {
                 return None;
@@ -299,6 +312,7 @@ impl Flaw {
             Self::NoRetentionPolicy => {
                 "Set one under [prune] in the config file, keep_backups = 2 for example, and run walkeep prune from cron."
             }
+            Self::SharedFileSystem { .. } => "Put the repository on a disk of its own.",
             Self::OwnedByAnother { .. } => "Give the repository to the server's user: chown -R.",
             Self::OpenToOthers { .. } => "chmod go-w takes that away.",
             Self::FromTheFuture { .. } => "Compare the clocks of the nodes that archive here.",

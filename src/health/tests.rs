@@ -40,6 +40,8 @@ fn healthy() -> Facts {
             redo: Lsn::new(10 * size().bytes() + 0x28),
             redo_segment: segment(10),
             segment_bytes: size().bytes(),
+            wal_directory: "/data/sys_wal".to_owned(),
+            wal_free_bytes: 1 << 40,
             run_state: RunState::Primary,
             is_standby: false,
         }),
@@ -63,6 +65,7 @@ fn healthy() -> Facts {
             newer_timeline: None,
             known_gaps: Vec::new(),
             unqueued: Vec::new(),
+            only_marked: Vec::new(),
             head: HeadInRepository::Absent,
             end: None,
             claims: Ok(Vec::new()),
@@ -337,12 +340,14 @@ fn space_is_judged_by_what_is_to_stay_free_and_by_what_is_pending() {
 }
 
 #[test]
-fn advice_that_is_no_obstacle_to_a_switchover_is_given_where_it_is_asked_for() {
-    let mut facts = healthy();
-    repository(&mut facts).shares_file_system = true;
-    assert_eq!(found(&facts, &POLICY), []);
-    let policy = Policy { with_advice: true, ..POLICY };
-    assert_eq!(found(&facts, &policy), [("shared_file_system", Verdict::Warning)]);
+fn a_server_that_cannot_make_its_next_segment_is_told() {
+    for (free, told) in
+        [(size().bytes(), vec![]), (size().bytes() - 1, vec![("wal_directory_full", Verdict::Critical)])]
+    {
+        let mut facts = healthy();
+        facts.cluster.as_mut().unwrap().wal_free_bytes = free;
+        assert_eq!(found(&facts, &POLICY), told);
+    }
 }
 
 #[test]

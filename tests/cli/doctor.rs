@@ -290,11 +290,12 @@ fn a_repository_of_another_user_open_to_all_or_from_the_future_is_told() {
 }
 
 #[test]
-fn a_repository_beside_the_cluster_is_advised_against() {
+fn a_repository_beside_the_cluster_is_advised_against_and_no_alarm_for_monitoring() {
     let scene = Scene::with_repository("zstd");
     scene.store_segments(&SEGMENTS[..1]);
     scene.configure(&(SOUND.to_owned() + &archives(&scene)));
     finds(&scene, &["shared_file_system"]);
+    let _ = scene.call(&["status"]).run().code(0);
 }
 
 // ---- hostile input

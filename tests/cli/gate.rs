@@ -406,6 +406,27 @@ fn a_finished_segment_that_is_neither_queued_nor_stored_closes_the_gate() {
 }
 
 #[test]
+fn what_is_marked_done_and_not_stored_closes_the_gate_until_it_is() {
+    let scene = healthy();
+    for name in &SEGMENTS[..3] {
+        scene.write(format!("data/pg_wal/{name}"), segment(name));
+        scene.write(format!("data/pg_wal/archive_status/{name}.done"), "");
+    }
+    finds(&scene, &[], "CRITICAL", &["only_marked"]);
+    let text = format!("marked done, and are not stored: {}..{}\n", SEGMENTS[1], SEGMENTS[2]);
+    gate(&scene, &[]).tells(&text);
+    // A standby marks what it streams.
+    scene.make_standby();
+    finds(&scene, &[], "OK", &[]);
+    scene.remove("data/standby.signal");
+    let _ = scene.call(&["drain", "--missing"]).run().code(0);
+    finds(&scene, &[], "OK", &[]);
+    // What is older than the archive is none of its business.
+    scene.write(format!("data/pg_wal/archive_status/{}.done", name_of(1, 0xF00)), "");
+    finds(&scene, &[], "OK", &[]);
+}
+
+#[test]
 fn a_repository_that_hangs_is_unknown_in_bounded_time_in_every_format() {
     let scene = healthy();
     let state = scene.shown("repo/.walkeep/repository.json");
@@ -522,11 +543,24 @@ fn shut_down_at(lsn: u64) -> Vec<u8> {
 }
 
 #[test]
+fn a_server_without_room_for_its_next_segment_is_no_node_to_switch_from() {
+    let scene = healthy();
+    let wal = scene.path("data/pg_wal");
+    let disk = SmallDisk::mount(wal.clone(), "size=2m,mode=700");
+    fs::create_dir(wal.join("archive_status")).unwrap();
+    gate(&scene, &[]).code(0);
+    disk.remount("size=1020k");
+    finds(&scene, &[], "CRITICAL", &["wal_directory_full"]);
+    gate(&scene, &[]).tells("less than one segment");
+}
+
+#[test]
 fn the_end_of_a_node_is_proven_by_its_control_file_and_by_what_is_stored() {
     let scene = healthy();
     // SEGMENTS[3] is 0x1_00000000.
     let end = (1_u64 << 32) + 0x28;
     finds(&scene, &["--final"], "CRITICAL", &["end_not_proven"]);
+    gate(&scene, &["--final"]).tells("next: Start it, so that it recovers, and shut it down (fast).");
     scene.write("data/global/pg_control", shut_down_at(end));
     finds(&scene, &["--final"], "CRITICAL", &["missing_before_end"]);
     let outcome = gate(&scene, &["--final"]).code(2);

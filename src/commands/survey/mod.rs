@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 use super::PruneRequest;
 use crate::cluster::{self, Backlog, Cluster, ClusterError, ClusterState, ControlFile, Role};
+use crate::fsx::free_bytes;
 use crate::health::{
     ArchiveMode, BacklogFacts, ClusterFacts, Facts, Head, Pace, RepositoryState, RunState, Unknown,
 };
@@ -136,6 +137,8 @@ fn cluster_facts(cluster: &Cluster, control: &ControlFile) -> Result<ClusterFact
         redo: control.redo,
         redo_segment,
         segment_bytes: control.segment_size.bytes(),
+        wal_directory: cluster.wal_directory().display().to_string(),
+        wal_free_bytes: free_bytes(cluster.wal_directory()).map_err(|error| unknown(&error.into()))?,
         run_state: run_state_of(run_state, control.state),
         is_standby: recovery != cluster::Recovery::None,
     })

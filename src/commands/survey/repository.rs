@@ -117,6 +117,7 @@ fn facts_alone(
         newer_timeline: None,
         known_gaps: Vec::new(),
         unqueued: Vec::new(),
+        only_marked: Vec::new(),
         head: HeadInRepository::Absent,
         end: None,
         claims: claims(&repository, now),
@@ -198,6 +199,7 @@ fn facts(
         newer_timeline: newer_timeline(seen.control, &archive.histories),
         known_gaps: from_start(&|start| lost_from(&archive.lost, start, size)),
         unqueued: from_start(&|start| if seen.archives { unqueued(names, start, seen) } else { Vec::new() }),
+        only_marked: from_start(&|start| only_marked(&archive, start, seen)),
         head: head(request, repository, names, seen),
         end: request.is_final.then(|| before_end(seen, &archive)),
         claims: claims(repository, request.now),
@@ -276,6 +278,23 @@ fn unqueued(names: &[WalFileName], start: SegmentName, seen: &Seen<'_>) -> Vec<S
         status.status_of(WalFileName::Segment(*segment)).is_ok_and(|status| status.is_none())
     });
     ranges(complete, size)
+}
+
+/// Segments of the cluster's timeline that it takes for archived, behind all that is stored of it. Its marks were read
+/// first, and what is pruned lies before them; a hole in the midst is missing already.
+fn only_marked(archive: &Archive<'_>, start: SegmentName, seen: &Seen<'_>) -> Vec<SegmentRange> {
+    let (size, timeline) = (seen.control.segment_size, seen.control.timeline);
+    let newest = archive.segments().filter(|name| name.timeline() == timeline).max();
+    let is_lost =
+        |name: &SegmentName| archive.lost.iter().any(|range| (range.first()..=range.last()).contains(name));
+    let done = seen.backlog.done.iter().copied().filter_map(whole_segment);
+    let marked = done.filter(|name| {
+        name.timeline() == timeline
+            && newest.is_none_or(|newest| *name > newest)
+            && name.number(size) >= start.number(size)
+            && !is_lost(name)
+    });
+    ranges(marked, size)
 }
 
 /// What is missing on the way to the segment that a node's shutdown checkpoint begins, which its own node never
