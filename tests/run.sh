@@ -26,6 +26,7 @@ pool/main/g/glibc/libc6_2.41-12+deb13u4_amd64.deb 967aa62605721081c3eb2a17650611
 '
 MINIMUM_RUST=95 # 1.95
 CARGO_DENY=0.20.2
+FUZZ_CASES=10000
 
 cd "$(dirname "$0")/.."
 cache=${WALKEEP_TEST_CACHE:-/var/cache/walkeep-tests}
@@ -176,15 +177,20 @@ check_rust() {
 }
 
 # Where tests make their files and their servers: in memory, where there is room, for creating files is what takes the
-# longest on a disk, and one that is still writing what was built stalls for seconds. Long runs work on the disk. Either has
-# a short path that the servers' user may enter.
-scratch_directory() {
+# longest on a disk, and one that is still writing what was built stalls for seconds. Either has a short path that the
+# servers' user may enter.
+in_memory() {
     free=$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)
-    if [ -z "${WALKEEP_TEST_LONG:-}" ] && [ "${free:-0}" -ge 8000000 ] && [ -w /dev/shm ]; then
+    if [ "${free:-0}" -ge 8000000 ] && [ -w /dev/shm ]; then
         echo /dev/shm
     else
         echo /tmp
     fi
+}
+
+# Long runs have their servers on the disk.
+for_servers() {
+    if [ -z "${WALKEEP_TEST_LONG:-}" ]; then in_memory; else echo /tmp; fi
 }
 
 failed=
@@ -203,10 +209,10 @@ fuzz() {
     until=$(($(date +%s) + ${WALKEEP_FUZZ_SECONDS:-3600}))
     rounds=0
     while [ "$(date +%s)" -lt "$until" ]; do
-        cargo test --locked --lib --quiet -- fuzz:: panic flipped || return 1
+        PROPTEST_CASES=$FUZZ_CASES cargo test --locked --lib --quiet -- fuzz:: panic flipped || return 1
         rounds=$((rounds + 1))
     done
-    say "$rounds rounds of PROPTEST_CASES=${PROPTEST_CASES:-256}"
+    say "$rounds rounds of PROPTEST_CASES=$FUZZ_CASES"
 }
 
 # Licences, sources and what is not wanted, by a tool that is compiled once and kept.
@@ -226,10 +232,13 @@ run_all() {
     # Compiled beside the tests, which leave a core to others now and then. What fails here fails again below, and is told.
     nice sh packaging/build.sh --only tools >/dev/null 2>&1 &
     # Servers spend their time waiting for each other, so that a few more tests than cores go on at once.
+    threads=RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
     # shellcheck disable=SC2086 # no argument where it is empty
-    step "tests" env TMPDIR="$(scratch_directory)" RUST_TEST_THREADS="${RUST_TEST_THREADS:-6}" cargo test --locked --no-fail-fast --lib --bins --tests -- --skip documents::every_ ${WALKEEP_TEST_LONG:+--include-ignored}
+    step "tests" env TMPDIR="$(in_memory)" "$threads" cargo test --locked --no-fail-fast --lib --bins --test architecture --test cli --test faults -- ${WALKEEP_TEST_LONG:+--include-ignored}
+    # shellcheck disable=SC2086 # no argument where it is empty
+    step "tests with servers" env TMPDIR="$(for_servers)" "$threads" cargo test --locked --test servers -- --skip documents::every_ ${WALKEEP_TEST_LONG:+--include-ignored}
     # What commands print is held word for word, and some of it tells how long something took: nothing else runs beside.
-    step "documents" env TMPDIR="$(scratch_directory)" cargo test --locked --test servers documents::every_
+    step "documents" env TMPDIR="$(in_memory)" cargo test --locked --test servers documents::every_
     wait
     # shellcheck disable=SC2086 # no argument where it is empty
     step "packages" sh tests/packages.sh ${WALKEEP_TEST_LONG:+--long}
@@ -243,7 +252,7 @@ run_all() {
 only_setup=
 for argument in "$@"; do
     case $argument in
-        --long) export WALKEEP_TEST_LONG=1 PROPTEST_CASES=10000 ;;
+        --long) export WALKEEP_TEST_LONG=1 ;;
         --setup) only_setup=1 ;;
         *) die "unknown argument '$argument'; known are --long and --setup" ;;
     esac
