@@ -81,7 +81,8 @@ fn run(arguments: &Arguments) -> u8 {
         let failure = Failure {
             what: "cannot write this report in that format".to_owned(),
             causes: vec!["only gate writes nagios and repmgr lines".to_owned()],
-            hint: Some("Ask 'walkeep gate', which judges the same.".to_owned()),
+            hint: matches!(arguments.verb, Verb::Status(_) | Verb::Doctor(_))
+                .then(|| "Ask 'walkeep gate'.".to_owned()),
         };
         err.error(&failure);
         return USAGE;

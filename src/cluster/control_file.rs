@@ -32,7 +32,7 @@ pub struct ControlFile {
     pub checkpoint_time: i64,
     /// How far a standby must replay before it is consistent; 0/0 elsewhere.
     pub min_recovery: Lsn,
-    /// The timeline of `min_recovery`; 0 elsewhere than on a standby.
+    /// The timeline of `min_recovery`; 0 elsewhere than on a standby, and after a promotion until its first checkpoint.
     pub min_recovery_timeline: Option<u32>,
     /// The redo point of the base backup that is being recovered; 0/0 when none is.
     pub backup_start: Lsn,
@@ -294,6 +294,15 @@ const MOST_FIELD_BYTES: usize = 512;
 const CHECKSUM_SCAN: std::ops::Range<usize> = 160..MOST_FIELD_BYTES;
 
 impl ControlFile {
+    /// The timeline that the server writes. After a promotion the last checkpoint is of the older one until the next is
+    /// complete, for minutes; by then `minRecoveryPointTLI` is the new one (`CreateEndOfRecoveryRecord` in xlog.c).
+    #[must_use]
+    pub fn written_timeline(&self) -> Timeline {
+        let promoted_to = self.min_recovery_timeline.and_then(Timeline::new);
+        let promoted_to = promoted_to.filter(|_| self.state == ClusterState::InProduction);
+        promoted_to.map_or(self.timeline, |timeline| timeline.max(self.timeline))
+    }
+
     /// Reads a control file, of the given product or of any, and believes it only where its checksum is right
     /// and its fields make sense.
     ///

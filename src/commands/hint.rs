@@ -1,6 +1,6 @@
 use std::io;
 
-use crate::cluster::ClusterError;
+use crate::cluster::{ClusterError, LayoutFault};
 use crate::repository::RepositoryError;
 
 use super::ForeignOwner;
@@ -20,7 +20,7 @@ impl Hint for ForeignOwner {
 impl Hint for ClusterError {
     fn hint(&self) -> Option<String> {
         let may_be_a_slip = match self {
-            Self::Layout { .. } => true,
+            Self::Layout { source, .. } => matches!(source, LayoutFault::Missing { .. }),
             Self::Unreadable { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
             }
@@ -72,7 +72,7 @@ fn storage_hint(kind: io::ErrorKind) -> Option<&'static str> {
     use io::ErrorKind as Kind;
     match kind {
         Kind::StorageFull | Kind::QuotaExceeded => {
-            Some("The repository is full; nothing was stored. 'walkeep prune --dry-run' says what would go.")
+            Some("The repository is full; this was not stored. 'walkeep prune --dry-run' says what would go.")
         }
         Kind::ReadOnlyFilesystem => Some("The repository's file system is mounted read-only."),
         Kind::PermissionDenied => Some("The repository must belong to the user that the server runs as."),

@@ -150,7 +150,7 @@ pub enum RestoreError {
         next: SegmentName,
     },
     /// What is stored begins later.
-    #[error("'{from}' is older than everything that is stored, which begins with '{next}'")]
+    #[error("'{from}' is older than everything that is stored: its timeline begins with '{next}' there")]
     BeforeAll {
         /// What was asked for.
         from: SegmentName,
@@ -197,8 +197,9 @@ impl Hint for RestoreError {
             Self::Repository(error) => error.hint(),
             Self::Destination(_) => None,
             Self::BeforeAll { .. } => Some(
-                "It was pruned, or never archived here. Recover from a newer base backup: one that begins in what is \
-                 stored. --gap-is-end tells the server that its WAL ends here."
+                "It was pruned, or never archived here: recover from a newer base backup, or archive what an older archive or \
+                 a WAL directory of this cluster still has of it. --gap-is-end goes on, and loses everything that is stored \
+                 behind."
                     .to_owned(),
             ),
             Self::Gap { .. } | Self::GapBeforeFork { .. } | Self::NoHistory(_) => Some(
@@ -399,11 +400,10 @@ fn refuse_gap(
             let stored = repository.segments()?;
             let next = stored.iter().find(|other| other.timeline() == from.timeline() && **other > from);
             if let Some(&next) = next {
-                let is_oldest = stored.first() == Some(&next);
-                return Err(if is_oldest {
-                    RestoreError::BeforeAll { from, next }
-                } else {
+                return Err(if stored.iter().any(|other| other.lies_before(from)) {
                     RestoreError::Gap { from, next }
+                } else {
+                    RestoreError::BeforeAll { from, next }
                 });
             }
             let end = expected.segment_size.and_then(|size| from.number(size)?.next()?.start(size));

@@ -24,4 +24,4 @@ pub use names::{Folder, NameKind, for_each_name};
 pub use owner::{Ownership, foreign_owner, is_superuser, ownership};
 pub use private::{Glimpse, is_private, make_private};
 pub use probe::{RoundTrip, round_trip};
-pub use space::{free_bytes, is_same_file_system};
+pub use space::{free_bytes, free_bytes_if_counted, is_same_file_system};

@@ -12,6 +12,13 @@ pub fn free_bytes(dir: &Path) -> Result<u64, PathError> {
     fs2::available_space(dir).at("read the free space of", dir)
 }
 
+/// The same where it can be told: some file systems count no blocks.
+#[must_use]
+pub fn free_bytes_if_counted(dir: &Path) -> Option<u64> {
+    let counts = fs2::statvfs(dir).ok().filter(|counts| counts.total_space() > 0)?;
+    Some(counts.available_space())
+}
+
 /// Whether two directories lie on one file system, so that what fills one fills the other. Two file systems may
 /// still share a disk.
 ///

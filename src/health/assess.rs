@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClusterFacts, EndFacts, Facts, Finding,
-    HeadInRepository, Problem, RepositoryFacts, RepositoryState, RunState, SlotFacts, Verdict,
+    HeadInRepository, Problem, RepositoryFacts, RepositoryState, RunState, SlotFacts, Verdict, WalSpace,
 };
 
 /// What is still fine, and what is asked for.
@@ -77,7 +77,7 @@ struct Demand {
     /// Whether anything is archived at all.
     archives: bool,
     /// Whether the node writes WAL as a primary, or will as soon as it recovers from a crash. One that was shut
-    /// down waits for somebody to decide.
+    /// down waits for somebody to decide. Of openGauss's standbys only the control file tells that they are.
     by_primary: bool,
 }
 
@@ -86,10 +86,10 @@ impl Demand {
         Self {
             pending_bytes: facts.backlog.as_ref().map_or(0, |backlog| backlog.bytes),
             archives: facts.archiver.as_ref().is_ok_and(|archiver| archiver.mode.0 != ArchiveMode::Off),
-            by_primary: facts
-                .cluster
-                .as_ref()
-                .is_ok_and(|cluster| !cluster.is_standby && cluster.run_state != RunState::Stopped),
+            by_primary: facts.cluster.as_ref().is_ok_and(|cluster| {
+                let writes = [RunState::Primary, RunState::Crashed, RunState::InTransition];
+                !cluster.is_standby && writes.contains(&cluster.run_state)
+            }),
         }
     }
 }
@@ -113,11 +113,18 @@ impl Findings {
     fn cluster(&mut self, facts: &Facts) {
         match &facts.cluster {
             Err(unknown) => self.not_known("the cluster", &unknown.0),
-            Ok(cluster) if cluster.wal_free_bytes < cluster.segment_bytes => {
-                let (directory, free_bytes) = (cluster.wal_directory.clone(), cluster.wal_free_bytes);
-                self.add(Verdict::Critical, Problem::WalDirectoryFull { directory, free_bytes });
-            }
-            Ok(_) => {}
+            Ok(cluster) => self.wal_space(cluster),
+        }
+    }
+
+    /// A node that was shut down makes no segment, and to leave it may be the way out.
+    fn wal_space(&mut self, cluster: &ClusterFacts) {
+        let is_down = matches!(cluster.run_state, RunState::Stopped | RunState::StoppedInRecovery);
+        let is_full = |space: &&WalSpace| space.free_bytes < cluster.segment_bytes && !is_down;
+        if let Some(space) = cluster.wal_space.as_ref().filter(is_full) {
+            let verdict = if space.has_recycled { Verdict::Warning } else { Verdict::Critical };
+            let (directory, free_bytes) = (space.directory.clone(), space.free_bytes);
+            self.add(verdict, Problem::WalDirectoryFull { directory, free_bytes });
         }
     }
 
@@ -356,7 +363,9 @@ impl Findings {
     fn end(&mut self, facts: &Facts) {
         let repository = match &facts.repository {
             RepositoryState::Usable(repository) => repository,
-            RepositoryState::NotNamed => return self.not_known("the repository", "none is named"),
+            RepositoryState::NotNamed => {
+                return self.not_known("the repository", "none is named (--repo DIR)");
+            }
             RepositoryState::Unusable { .. }
             | RepositoryState::OfAnotherCluster { .. }
             | RepositoryState::NotJudged { .. } => return,
@@ -369,7 +378,7 @@ impl Findings {
             self.add(Verdict::Critical, Problem::MissingBeforeEnd(end.missing));
         } else if let Some(name) = end.pending {
             let reason = format!("'{name}' is pending, and is not stored");
-            let next_step = "Archive it: walkeep drain.";
+            let next_step = "walkeep drain archives it, or tells that it is gone.";
             self.add(Verdict::Critical, Problem::EndNotProven { reason, next_step });
         }
     }
@@ -385,17 +394,21 @@ fn end_is_not_proven(cluster: &ClusterFacts, end: &EndFacts) -> Option<(&'static
     let begins_its_segment =
         cluster.redo.get().checked_rem(cluster.segment_bytes) == Some(FIRST_RECORD_BYTES);
     match cluster.run_state {
-        RunState::Primary | RunState::Standby | RunState::Recovering | RunState::InTransition => {
+        RunState::Standby | RunState::Recovering | RunState::StoppedInRecovery => {
+            let next_step = "Ask on the node that was the primary.";
+            Some(("the node is a standby, whose WAL ends where its primary's went on", next_step))
+        }
+        RunState::Primary => {
             let next_step = "Shut it down first (fast); without --final the gate judges a node that runs.";
             Some(("a server runs in the data directory", next_step))
         }
-        RunState::Crashed => {
-            let next_step = "Start it, so that it recovers, and shut it down (fast).";
-            Some(("the server was not shut down", next_step))
+        RunState::InTransition => {
+            Some(("a server starts or stops in the data directory", "Ask again when it has stopped."))
         }
-        RunState::StoppedInRecovery => {
-            let next_step = "Ask on the node that was the primary.";
-            Some(("the node is a standby, whose WAL ends where its primary's went on", next_step))
+        RunState::Crashed => {
+            let next_step =
+                "Unless another node was promoted: start it, so that it recovers, and shut it down (fast).";
+            Some(("the server was not shut down", next_step))
         }
         RunState::Stopped if cluster.checkpoint != cluster.redo || !begins_its_segment => {
             let reason =

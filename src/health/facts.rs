@@ -43,14 +43,23 @@ pub struct ClusterFacts {
     pub redo_segment: SegmentName,
     /// Length of its segments in bytes.
     pub segment_bytes: u64,
-    /// Where its WAL lies.
-    pub wal_directory: String,
-    /// Bytes that the server may still write there.
-    pub wal_free_bytes: u64,
+    /// What room its WAL has; `None` where that cannot be told.
+    pub wal_space: Option<WalSpace>,
     /// Whether a server runs in it, and as what.
     pub run_state: RunState,
     /// Whether it is told to stay, or to begin as, a standby.
     pub is_standby: bool,
+}
+
+/// What room there is where the WAL lies.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WalSpace {
+    /// The WAL directory.
+    pub directory: String,
+    /// Bytes that the server may still write there.
+    pub free_bytes: u64,
+    /// Whether segments lie ready for the server to write over, so that the next one takes no room.
+    pub has_recycled: bool,
 }
 
 /// Whether a server runs, and as what.

@@ -567,7 +567,8 @@ impl Problem {
                 "The server will queue them at a later checkpoint; until then nobody archives them."
             }
             Self::OnlyMarked(_) => {
-                "The server takes them for archived and deletes them: its archive_command stores elsewhere, or nowhere."
+                "The server takes them for archived and deletes them: its archive_command stores elsewhere, or nowhere, or \
+                 they were taken out of the repository since."
             }
             Self::InactiveSlot { .. } => "The server keeps that WAL until the slot moves or is dropped.",
             Self::LostSlot { .. } => "Its consumer cannot go on from it.",

@@ -20,7 +20,7 @@ pub use environment::{EnvironmentFacts, Owner, RoundTripFacts, inspect_environme
 pub use facts::{
     ArchiveCommand, ArchiveMode, ArchiverFacts, BacklogFacts, ClaimFacts, ClusterFacts, ConfigFault,
     EndFacts, Facts, Growth, Head, HeadInRepository, Pace, PinFacts, RepositoryFacts, RepositoryState,
-    RetentionFacts, RunState, SlotFacts, SlotLoss, Source, Unknown,
+    RetentionFacts, RunState, SlotFacts, SlotLoss, Source, Unknown, WalSpace,
 };
 pub use finding::{Finding, Problem};
 pub use flaw::Flaw;

@@ -40,8 +40,7 @@ fn healthy() -> Facts {
             redo: Lsn::new(10 * size().bytes() + 0x28),
             redo_segment: segment(10),
             segment_bytes: size().bytes(),
-            wal_directory: "/data/sys_wal".to_owned(),
-            wal_free_bytes: 1 << 40,
+            wal_space: None,
             run_state: RunState::Primary,
             is_standby: false,
         }),
@@ -341,12 +340,36 @@ fn space_is_judged_by_what_is_to_stay_free_and_by_what_is_pending() {
 
 #[test]
 fn a_server_that_cannot_make_its_next_segment_is_told() {
-    for (free, told) in
-        [(size().bytes(), vec![]), (size().bytes() - 1, vec![("wal_directory_full", Verdict::Critical)])]
-    {
+    let found_of = |free_bytes, has_recycled, run_state| {
         let mut facts = healthy();
-        facts.cluster.as_mut().unwrap().wal_free_bytes = free;
-        assert_eq!(found(&facts, &POLICY), told);
+        let cluster = facts.cluster.as_mut().unwrap();
+        cluster.wal_space =
+            Some(WalSpace { directory: "/data/sys_wal".to_owned(), free_bytes, has_recycled });
+        cluster.run_state = run_state;
+        found(&facts, &POLICY)
+    };
+    let (whole, less) = (size().bytes(), size().bytes() - 1);
+    assert_eq!(found_of(whole, false, RunState::Primary), []);
+    assert_eq!(found_of(less, false, RunState::Primary), [("wal_directory_full", Verdict::Critical)]);
+    assert_eq!(found_of(less, false, RunState::Crashed), [("wal_directory_full", Verdict::Critical)]);
+    assert_eq!(found_of(less, true, RunState::Primary), [("wal_directory_full", Verdict::Warning)]);
+    // To leave it is the way out.
+    assert_eq!(found_of(less, false, RunState::Stopped), []);
+}
+
+#[test]
+fn marks_count_where_a_primary_set_them() {
+    let found_of = |run_state| {
+        let mut facts = healthy();
+        facts.cluster.as_mut().unwrap().run_state = run_state;
+        repository(&mut facts).only_marked = vec![range(8, 9)];
+        found(&facts, &POLICY)
+    };
+    for state in [RunState::Primary, RunState::Crashed, RunState::InTransition] {
+        assert_eq!(found_of(state), [("only_marked", Verdict::Critical)], "{state:?}");
+    }
+    for state in [RunState::Standby, RunState::Recovering, RunState::StoppedInRecovery, RunState::Stopped] {
+        assert_eq!(found_of(state), [], "{state:?}");
     }
 }
 

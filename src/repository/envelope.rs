@@ -63,9 +63,8 @@ impl Envelope {
     fn parse(bytes: &[u8]) -> io::Result<Option<Self>> {
         let rest = bytes.strip_prefix(&SKIPPABLE_MAGIC).and_then(|rest| rest.strip_prefix(&PAYLOAD_BYTES));
         let Some(payload) = rest else { return Ok(None) };
-        let parsed: Self = serde_json::from_slice(payload).map_err(|error| {
-            io::Error::new(ErrorKind::InvalidData, format!("its first frame is damaged: {error}"))
-        })?;
+        let parsed: Self = serde_json::from_slice(payload)
+            .map_err(|_| io::Error::new(ErrorKind::InvalidData, "its first frame is damaged"))?;
         if parsed.format == Self::FORMAT {
             return Ok(Some(parsed));
         }

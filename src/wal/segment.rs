@@ -106,6 +106,12 @@ impl SegmentName {
         (self.timeline, self.log) == (other.timeline, other.log)
     }
 
+    /// Whether a segment lies before another one in the log, whatever their timelines are.
+    #[must_use]
+    pub fn lies_before(self, other: Self) -> bool {
+        (self.log, self.segment_in_log) < (other.log, other.segment_in_log)
+    }
+
     /// The 24 digits as one number, in the order of the names and from 2^64 on.
     pub(super) fn as_number(self) -> u128 {
         let digits = |part: u32| u128::from(part);

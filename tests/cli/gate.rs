@@ -421,9 +421,27 @@ fn what_is_marked_done_and_not_stored_closes_the_gate_until_it_is() {
     scene.remove("data/standby.signal");
     let _ = scene.call(&["drain", "--missing"]).run().code(0);
     finds(&scene, &[], "OK", &[]);
+    // What was lost and acknowledged is known, and is told as that.
+    scene.write(format!("data/pg_wal/archive_status/{}.done", SEGMENTS[4]), "");
+    finds(&scene, &[], "CRITICAL", &["only_marked"]);
+    let lost = format!("{0}..{0}", SEGMENTS[4]);
+    let _ = scene.call(&["drain", "--acknowledge-lost", &lost, "--reason", "removed by hand"]).run();
+    finds(&scene, &[], "WARNING", &["known_gaps"]);
     // What is older than the archive is none of its business.
     scene.write(format!("data/pg_wal/archive_status/{}.done", name_of(1, 0xF00)), "");
+    finds(&scene, &[], "WARNING", &["known_gaps"]);
+}
+
+#[test]
+fn the_mark_of_a_segment_that_goes_on_on_the_next_timeline_is_none() {
+    let scene = healthy();
+    for name in [SEGMENTS[1].to_owned(), name_of(2, 0xFFE)] {
+        scene.write(format!("data/pg_wal/{name}"), "");
+    }
+    scene.write(format!("data/pg_wal/archive_status/{}.done", SEGMENTS[1]), "");
     finds(&scene, &[], "OK", &[]);
+    scene.remove(format!("data/pg_wal/{}", name_of(2, 0xFFE)));
+    finds(&scene, &[], "CRITICAL", &["only_marked"]);
 }
 
 #[test]
@@ -560,7 +578,7 @@ fn the_end_of_a_node_is_proven_by_its_control_file_and_by_what_is_stored() {
     // SEGMENTS[3] is 0x1_00000000.
     let end = (1_u64 << 32) + 0x28;
     finds(&scene, &["--final"], "CRITICAL", &["end_not_proven"]);
-    gate(&scene, &["--final"]).tells("next: Start it, so that it recovers, and shut it down (fast).");
+    gate(&scene, &["--final"]).tells("next: Unless another node was promoted: start it,");
     scene.write("data/global/pg_control", shut_down_at(end));
     finds(&scene, &["--final"], "CRITICAL", &["missing_before_end"]);
     let outcome = gate(&scene, &["--final"]).code(2);

@@ -384,6 +384,11 @@ fn where_no_checkpoint_before_the_fork_is_known_nothing_goes() {
         let told = prune(&scene, &["--keep-segments", "1", "--dry-run"]).code(0);
         assert_eq!(told.stderr.contains(&format!("set-aside {left}")), !left.is_empty(), "{told:#?}");
     }
+    // Of that timeline nothing is stored: it is a node that is on it.
+    claim(&scene, "tried", (2, 36), None, SystemTime::now());
+    prune(&scene, &["--keep-segments", "1"]).says(&["warning: nothing goes", "claim remove NODE"]);
+    let _ = scene.call(&["claim", "remove", "tried"]).run().code(0);
+    prune(&scene, &["--keep-segments", "1"]).code(0).tells("59 files are removed");
 }
 
 #[test]

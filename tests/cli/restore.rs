@@ -229,9 +229,13 @@ fn what_is_older_than_everything_stored_is_told_as_that_and_never_as_the_end() {
     let scene = Scene::with_repository("zstd");
     scene.store_segments(&[SEGMENTS[2], SEGMENTS[3]]);
     for missing in [SEGMENT, SEGMENTS[1]] {
-        let says = format!("older than everything that is stored, which begins with '{}'", SEGMENTS[2]);
-        scene.restore(missing).refused(255, &[&says, "It was pruned, or never archived here."]);
+        let says =
+            format!("older than everything that is stored: its timeline begins with '{}'", SEGMENTS[2]);
+        scene.restore(missing).refused(255, &[&says, "It was pruned, or never archived here"]);
     }
+    // A later timeline that left before it reaches further back.
+    scene.store(&name_of(2, 0xFFC), segment_as(2, 0xFFC));
+    scene.restore(SEGMENT).refused(255, &["the repository has a gap"]);
 }
 
 #[test]

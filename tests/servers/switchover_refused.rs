@@ -198,3 +198,34 @@ fn a_promoted_copy_that_archives_into_its_origins_repository_closes_the_origins_
     copy.stop();
     origin.stop();
 }
+
+/// Its control file names the old timeline until the first checkpoint is complete, and its archive the new one.
+#[test]
+fn a_server_that_was_just_promoted_is_not_taken_for_its_own_rival() {
+    let scratch = Scratch::new();
+    let mut primary = Node::initdb_with_segments(&scratch, "primary", POSTGRESQL_15, 1);
+    let repository = Repository::init(&scratch, "repo", &primary.data);
+    primary.archive_to(&repository);
+    primary.start();
+    load::prepare(&primary);
+    let backup = primary.back_up("backup");
+    let mut standby = Node::from_backup(&scratch, "standby", POSTGRESQL_15, &backup);
+    standby.set("primary_conninfo", &primary.connection_string());
+    standby.set("checkpoint_timeout", "1h");
+    standby.set("bgwriter_lru_maxpages", "0");
+    standby.stand_by_from(&repository);
+    standby.start();
+    load::some_load(&scratch, &primary, 1, 200);
+    primary.archive_all(&repository);
+    standby.wait_until_caught_up(&primary.sql("SELECT pg_current_wal_lsn()"));
+    primary.stop();
+    standby.promote();
+    wait_until("its history is stored", || repository.has("00000002.history"));
+    let timeline = || standby.sql("SELECT timeline_id FROM pg_control_checkpoint()");
+    assert_eq!(timeline(), "1", "the checkpoint is complete: the moment is gone");
+    for verb in [&["gate"][..], &["status"]] {
+        let (_, told) = call(&scratch, verb, &standby.data, &repository);
+        assert!(!told.contains("CRITICAL"), "{told}");
+    }
+    assert_eq!(timeline(), "1", "the checkpoint is complete: the moment is gone");
+}

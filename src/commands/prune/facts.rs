@@ -171,7 +171,8 @@ fn rewind_unknown(pins: &[Pin], inventory: &Inventory) -> Option<String> {
         Some(name) => {
             format!("'walkeep set-aside {name} --reason TEXT' and the same for its other files takes it away")
         }
-        None => "'walkeep claim remove NODE' for the node that is on it takes it away".to_owned(),
+        None => "the node that is on it holds it: 'walkeep claim remove NODE' where it is gone for good"
+            .to_owned(),
     };
     Some(format!(
         "nothing goes while a node may have to be rewound to timeline {newest}; where that timeline was only tried, \

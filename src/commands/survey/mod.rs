@@ -16,12 +16,12 @@ use std::time::SystemTime;
 
 use super::PruneRequest;
 use crate::cluster::{self, Backlog, Cluster, ClusterError, ClusterState, ControlFile, Role};
-use crate::fsx::free_bytes;
+use crate::fsx::free_bytes_if_counted;
 use crate::health::{
-    ArchiveMode, BacklogFacts, ClusterFacts, Facts, Head, Pace, RepositoryState, RunState, Unknown,
+    ArchiveMode, BacklogFacts, ClusterFacts, Facts, Head, Pace, RepositoryState, RunState, Unknown, WalSpace,
 };
 use crate::storage::Store;
-use crate::wal::{SegmentNumber, WalFileKind};
+use crate::wal::{SegmentNumber, WalFileKind, WalFileName};
 
 /// What is looked at.
 pub(super) struct SurveyRequest<'a> {
@@ -100,7 +100,7 @@ pub(super) fn survey(request: &SurveyRequest<'_>) -> Facts {
     Facts {
         now: request.now,
         slots: slots::facts(&cluster, control.as_ref().ok()),
-        cluster: control.and_then(|control| cluster_facts(&cluster, &control)),
+        cluster: control.and_then(|control| cluster_facts(&cluster, &control, backlog.as_ref().ok())),
         backlog: backlog_told,
         archiver,
         repository,
@@ -122,7 +122,11 @@ fn nothing_known(request: &SurveyRequest<'_>, error: &Unknown) -> Facts {
     }
 }
 
-fn cluster_facts(cluster: &Cluster, control: &ControlFile) -> Result<ClusterFacts, Unknown> {
+fn cluster_facts(
+    cluster: &Cluster,
+    control: &ControlFile,
+    backlog: Option<&Backlog>,
+) -> Result<ClusterFacts, Unknown> {
     let number = SegmentNumber::containing(control.redo, control.segment_size);
     let redo_segment = crate::wal::SegmentName::new(control.timeline, number, control.segment_size)
         .ok_or_else(|| Unknown("the control file's redo position is in no segment".to_owned()))?;
@@ -137,10 +141,23 @@ fn cluster_facts(cluster: &Cluster, control: &ControlFile) -> Result<ClusterFact
         redo: control.redo,
         redo_segment,
         segment_bytes: control.segment_size.bytes(),
-        wal_directory: cluster.wal_directory().display().to_string(),
-        wal_free_bytes: free_bytes(cluster.wal_directory()).map_err(|error| unknown(&error.into()))?,
+        wal_space: backlog.and_then(|backlog| wal_space(cluster, control, backlog)),
         run_state: run_state_of(run_state, control.state),
-        is_standby: recovery != cluster::Recovery::None,
+        is_standby: recovery != cluster::Recovery::None || control.state == ClusterState::InArchiveRecovery,
+    })
+}
+
+fn wal_space(cluster: &Cluster, control: &ControlFile, backlog: &Backlog) -> Option<WalSpace> {
+    let size = control.segment_size;
+    let number = |name: &WalFileName| name.segment().and_then(|segment| segment.number(size));
+    let finished = backlog.pending.iter().chain(&backlog.done).filter_map(number).max();
+    let written = finished.max(Some(SegmentNumber::containing(control.redo, size)));
+    // Right behind what is finished lies the segment that is being written.
+    let open = written.and_then(SegmentNumber::next);
+    Some(WalSpace {
+        directory: cluster.wal_directory().display().to_string(),
+        free_bytes: free_bytes_if_counted(cluster.wal_directory())?,
+        has_recycled: backlog.wal_files.iter().filter_map(number).max() > open,
     })
 }
 

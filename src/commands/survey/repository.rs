@@ -6,7 +6,7 @@ use super::super::prune::{PruneRequest, outlook};
 use super::super::source::SourceFile;
 use super::line::Line;
 use super::{SurveyRequest, reason};
-use crate::cluster::{Backlog, Cluster, ControlFile};
+use crate::cluster::{Backlog, Cluster, ControlFile, goes_on_in_child};
 use crate::health::{
     BacklogFacts, ClaimFacts, EndFacts, HeadInRepository, RepositoryFacts, RepositoryState, RetentionFacts,
     Unknown,
@@ -199,7 +199,9 @@ fn facts(
         newer_timeline: newer_timeline(seen.control, &archive.histories),
         known_gaps: from_start(&|start| lost_from(&archive.lost, start, size)),
         unqueued: from_start(&|start| if seen.archives { unqueued(names, start, seen) } else { Vec::new() }),
-        only_marked: from_start(&|start| only_marked(&archive, start, seen)),
+        only_marked: from_start(&|start| {
+            if seen.archives { only_marked(&archive, start, seen) } else { Vec::new() }
+        }),
         head: head(request, repository, names, seen),
         end: request.is_final.then(|| before_end(seen, &archive)),
         claims: claims(repository, request.now),
@@ -257,8 +259,9 @@ fn lost_from(lost: &[SegmentRange], start: SegmentName, size: SegmentSize) -> Ve
 
 /// The newest stored timeline that left the cluster's own one, and where.
 fn newer_timeline(control: &ControlFile, histories: &[TimelineHistory]) -> Option<(Timeline, Lsn)> {
-    let newer = histories.iter().filter(|history| history.timeline() > control.timeline);
-    let left = newer.filter_map(|history| Some((history.timeline(), history.switch_from(control.timeline)?)));
+    let own = control.written_timeline();
+    let newer = histories.iter().filter(|history| history.timeline() > own);
+    let left = newer.filter_map(|history| Some((history.timeline(), history.switch_from(own)?)));
     left.max()
 }
 
@@ -283,7 +286,8 @@ fn unqueued(names: &[WalFileName], start: SegmentName, seen: &Seen<'_>) -> Vec<S
 /// Segments of the cluster's timeline that it takes for archived, behind all that is stored of it. Its marks were read
 /// first, and what is pruned lies before them; a hole in the midst is missing already.
 fn only_marked(archive: &Archive<'_>, start: SegmentName, seen: &Seen<'_>) -> Vec<SegmentRange> {
-    let (size, timeline) = (seen.control.segment_size, seen.control.timeline);
+    let (size, timeline) = (seen.control.segment_size, seen.control.written_timeline());
+    let there = seen.backlog.wal_segments();
     let newest = archive.segments().filter(|name| name.timeline() == timeline).max();
     let is_lost =
         |name: &SegmentName| archive.lost.iter().any(|range| (range.first()..=range.last()).contains(name));
@@ -293,6 +297,7 @@ fn only_marked(archive: &Archive<'_>, start: SegmentName, seen: &Seen<'_>) -> Ve
             && newest.is_none_or(|newest| *name > newest)
             && name.number(size) >= start.number(size)
             && !is_lost(name)
+            && !goes_on_in_child(&there, *name, size)
     });
     ranges(marked, size)
 }
