@@ -100,6 +100,8 @@ pub enum PinReason {
         keep: u64,
         /// How many there are.
         found: u64,
+        /// So many of `repmgr standby clone` do not count.
+        clones: u64,
     },
     /// `--keep-days`: the oldest file of the window.
     KeepDays {
@@ -225,8 +227,9 @@ impl fmt::Display for PinReason {
             ),
             Self::NewestBackup { file } => write!(f, "the newest base backup, '{file}'"),
             Self::KeptBackup { file, keep } => write!(f, "base backup '{file}': the newest {keep} are kept"),
-            Self::TooFewBackups { keep, found } => {
-                write!(f, "{keep} base backups are to be kept, and there are {found}")
+            Self::TooFewBackups { keep, found, clones } => {
+                write!(f, "{keep} base backups are to be kept, and there are {found}")?;
+                if *clones > 0 { write!(f, ": {clones} of 'repmgr standby clone' do not count") } else { Ok(()) }
             }
             Self::KeepDays { window } => write!(f, "the last {} are kept", days(*window)),
             Self::BackupBeforeWindow { file, window } => {

@@ -82,6 +82,14 @@ pub struct BaseBackup {
     pub start: Lsn,
     /// When the `.backup` file was archived: when it ended.
     pub stored_at: SystemTime,
+    /// Whether it became a standby, and lies nowhere to be recovered from.
+    pub is_clone: bool,
+}
+
+/// Those that somebody may recover from: clones count where there is nothing else.
+fn kept(backups: Vec<&BaseBackup>) -> Vec<&BaseBackup> {
+    let are_clones = backups.iter().all(|backup| backup.is_clone);
+    backups.into_iter().filter(|backup| are_clones || !backup.is_clone).collect()
 }
 
 impl Holdings {
@@ -158,13 +166,16 @@ impl Policy {
     }
 
     fn backup_pin(&self, holdings: &Holdings) -> Option<Pin> {
-        let all: Vec<&BaseBackup> = holdings.backups.iter().collect();
+        let all = kept(holdings.backups.iter().collect());
         let pin = |backup: &BaseBackup, why| Pin { from: backup.start, why };
         match self.keep_backups {
             Some(0) => None,
             None => oldest_of_newest(1, &all).map(|one| pin(one, PinReason::NewestBackup { file: one.file })),
             Some(keep) => Some(oldest_of_newest(keep, &all).map_or_else(
-                || Pin::everything(PinReason::TooFewBackups { keep, found: all.len() as u64 }),
+                || {
+                    let (found, stored) = (all.len() as u64, holdings.backups.len() as u64);
+                    Pin::everything(PinReason::TooFewBackups { keep, found, clones: stored - found })
+                },
                 |one| pin(one, PinReason::KeptBackup { file: one.file, keep }),
             )),
         }
@@ -216,7 +227,7 @@ fn days_pins(days: u64, holdings: &Holdings, at: SystemTime) -> Vec<Pin> {
         holdings.backups.iter().partition(|backup| is_within(backup.stored_at));
     let first = ended_within.into_iter().map(|backup| backup.start).chain(first).min();
     let first = first.map(|from| Pin { from, why: PinReason::KeepDays { window } });
-    let backup = oldest_of_newest(1, &before).map(|backup| Pin {
+    let backup = oldest_of_newest(1, &kept(before)).map(|backup| Pin {
         from: backup.start,
         why: PinReason::BackupBeforeWindow { file: backup.file, window },
     });

@@ -30,7 +30,7 @@ fn segment(on: u32, number: u64) -> WalFileName {
 
 fn backup(on: u32, number: u64) -> BaseBackup {
     let file = WalFileName::BackupHistory(segment(on, number).segment().unwrap(), 0x28);
-    BaseBackup { file, start: Lsn::new(start(number).get() + 0x28), stored_at: at(number) }
+    BaseBackup { file, start: Lsn::new(start(number).get() + 0x28), stored_at: at(number), is_clone: false }
 }
 
 fn hold(from: Lsn) -> Pin {
@@ -89,6 +89,22 @@ fn the_newest_base_backup_is_kept_unless_somebody_says_that_none_is() {
     let policy = Policy { keep_segments: Some(1), ..Policy::default() };
     assert_eq!(kept_from(policy, &all, 100), Some(50));
     assert_eq!(kept_from(Policy { keep_backups: Some(0), ..policy }, &all, 100), Some(100));
+}
+
+#[test]
+fn a_clone_pushes_no_base_backup_out_and_counts_where_there_is_nothing_else() {
+    let clone = |number| BaseBackup { is_clone: true, ..backup(1, number) };
+    let mut all = holdings(1..=100);
+    all.backups = vec![backup(1, 20), backup(1, 50), clone(80), clone(95)];
+    let policy = |keep| Policy { keep_backups: Some(keep), ..Policy::default() };
+    let kept = |policy, all: &Holdings| kept_from(policy, all, 100);
+    assert_eq!([1, 2, 3].map(|keep| kept(policy(keep), &all)), [Some(50), Some(20), Some(0)]);
+    assert_eq!(kept(Policy { keep_segments: Some(1), ..Policy::default() }, &all), Some(50));
+    assert_eq!(kept(Policy { keep_days: Some(10), ..Policy::default() }, &all), Some(50));
+    let told = policy(3).pins(&all, at(100)).pop().unwrap().why.to_string();
+    assert!(told.ends_with("there are 2: 2 of 'repmgr standby clone' do not count"), "{told}");
+    all.backups = vec![clone(80), clone(95)];
+    assert_eq!([1, 2].map(|keep| kept(policy(keep), &all)), [Some(95), Some(80)]);
 }
 
 #[test]
@@ -250,7 +266,7 @@ fn seen(items: &[Item], size: SegmentSize) -> Holdings {
             holdings.measured.push(Measured { number, bytes, modified: stored_at });
         } else {
             let start = number.start(size).unwrap();
-            holdings.backups.push(BaseBackup { file: name, start, stored_at });
+            holdings.backups.push(BaseBackup { file: name, start, stored_at, is_clone: false });
         }
     }
     holdings
@@ -424,7 +440,7 @@ fn a_month_in_which_nothing_was_archived_makes_nothing_older() {
 
 #[test]
 fn what_waits_for_base_backups_does_not_move_on_by_itself() {
-    let waits = PinReason::TooFewBackups { keep: 3, found: 2 };
+    let waits = PinReason::TooFewBackups { keep: 3, found: 2, clones: 0 };
     assert!(waits.is_policy() && !waits.moves_on());
     assert!(PinReason::KeepSegments { segments: 1 }.moves_on());
     assert!(!PinReason::Redo { node: "node1".into() }.moves_on());

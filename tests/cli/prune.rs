@@ -392,6 +392,20 @@ fn where_no_checkpoint_before_the_fork_is_known_nothing_goes() {
 }
 
 #[test]
+fn a_standby_that_repmgr_cloned_is_no_base_backup_that_is_kept() {
+    let scene = archive();
+    for number in [20, 30, 40] {
+        let file = scene.path("repo").join(backup(&scene, 1, number));
+        let label = if number == 40 { "repmgr base backup" } else { "pg_basebackup base backup" };
+        let text = fs::read_to_string(&file).unwrap() + &format!("LABEL: {label}\n");
+        fs::write(&file, text).unwrap();
+    }
+    prune(&scene, &["--keep-backups", "2", "--dry-run"]).tells("the newest 2 are kept");
+    assert_eq!(pinned(&scene, &["--keep-backups", "2"]), (20, "keep_backups".to_owned()));
+    prune(&scene, &["--keep-backups", "3"]).tells("1 of 'repmgr standby clone' do not count");
+}
+
+#[test]
 fn a_slot_that_is_dropped_and_made_again_still_pins_what_it_held() {
     let scene = archive();
     slot(&scene, "standby1", start(12) + 7, 0);

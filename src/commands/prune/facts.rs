@@ -89,6 +89,9 @@ fn segment_size(
     }
 }
 
+/// The label that `repmgr standby clone` gives (`run_basebackup` in repmgr-action-standby.c).
+const CLONE: &str = "repmgr base backup";
+
 /// Every base backup, as its `.backup` file tells it: the name alone tells the timeline that it ended on.
 fn base_backups(repository: &Repository<'_>, inventory: &Inventory) -> Result<Vec<BaseBackup>, PruneError> {
     let mut backups: Vec<BaseBackup> = Vec::new();
@@ -104,7 +107,8 @@ fn base_backups(repository: &Repository<'_>, inventory: &Inventory) -> Result<Ve
             file: stored_key(*name, *form).to_string(),
             source,
         })?;
-        backups.push(BaseBackup { file: *name, start: label.start, stored_at: stat.modified });
+        let is_clone = label.label.as_deref() == Some(CLONE);
+        backups.push(BaseBackup { file: *name, start: label.start, stored_at: stat.modified, is_clone });
     }
     Ok(backups)
 }
