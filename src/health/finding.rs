@@ -639,6 +639,9 @@ impl Problem {
             | Self::HiddenNoOp { .. } => "walkeep doctor says which line to write, and where.",
             Self::ArchiveDest { .. } | Self::LibraryAndCommand { .. } => "Set only one of them, and reload.",
             Self::Config(_) => "Mend it, and reload.",
+            Self::RepositoryUnusable { reason, .. } if reason.contains("Permission denied") => {
+                "Ask as the user that the server runs as."
+            }
             Self::RepositoryUnusable { .. } => {
                 "Mount it where it is not mounted: findmnt shows that. walkeep init makes a new repository, and only that."
             }

@@ -794,7 +794,7 @@ fn a_full_repository_is_told_and_goes_on_when_there_is_space() {
         let disk = SmallDisk::mount(scene.path("repo"), &format!("size={size},mode=700"));
         scene.init(compress);
         scene.offer_segments(&[SEGMENT]);
-        let says = ["cause: No space left on device", "hint: The repository is full; nothing was stored"];
+        let says = ["cause: No space left on device", "hint: The repository is full; this was not stored"];
         offer_is_refused(&scene, SEGMENT, &says);
         assert_eq!(scene.listing("repo"), with_state(&[]));
         disk.remount("size=8m");

@@ -159,6 +159,7 @@ fn a_user_who_may_not_look_is_told_so() {
     let (scene, _disk) = healthy();
     let outcome = scene.call_as_nobody(&["status"]).run().code(1);
     assert!(outcome.stdout.contains("Permission denied"), "{outcome:#?}");
+    outcome.tells("next: Ask as the user that the server runs as.");
     fs::set_permissions(scene.path("data/global"), Permissions::from_mode(0o700)).unwrap();
     let outcome = scene.call_as_nobody(&["status"]).without("WALKEEP_REPO").run().code(2);
     assert!(outcome.stdout.contains("Permission denied"), "{outcome:#?}");
