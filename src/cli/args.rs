@@ -470,7 +470,8 @@ pub(super) struct HoldAddArgs {
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct PruneArgs {
-    /// The oldest file that a server still needs: %r. One more pin, and never an order; 24 zeroes remove nothing
+    /// The oldest file that a server still needs: %r. It pins that, and is a policy: what lies before it goes unless
+    /// another pin or policy keeps it; 24 zeroes remove nothing
     pub oldest_kept: Option<OldestKept>,
     /// Tells what would go, and who holds the rest, and changes nothing
     #[arg(short = 'n', long)]

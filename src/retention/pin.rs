@@ -229,7 +229,11 @@ impl fmt::Display for PinReason {
             Self::KeptBackup { file, keep } => write!(f, "base backup '{file}': the newest {keep} are kept"),
             Self::TooFewBackups { keep, found, clones } => {
                 write!(f, "{keep} base backups are to be kept, and there are {found}")?;
-                if *clones > 0 { write!(f, ": {clones} of 'repmgr standby clone' do not count") } else { Ok(()) }
+                if *clones > 0 {
+                    write!(f, ": {clones} of 'repmgr standby clone' do not count")
+                } else {
+                    Ok(())
+                }
             }
             Self::KeepDays { window } => write!(f, "the last {} are kept", days(*window)),
             Self::BackupBeforeWindow { file, window } => {
