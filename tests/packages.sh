@@ -74,7 +74,8 @@ brings_everything() {
     for script in packaging/switchover/*; do grep -q "^/usr/share/walkeep/switchover/${script##*/}$" "$1" || die "$2 lacks $script"; done
     for job in packaging/cron/*; do grep -q "^/usr/share/doc/walkeep/examples/cron/${job##*/}$" "$1" || die "$2 lacks $job"; done
     for page in man/*.1; do grep -q "^/usr/share/man/man1/${page##*/}.gz$" "$1" || die "$2 lacks $page"; done
-    for page in docs/*.md; do grep -q "^/usr/share/doc/walkeep/${page##*/}" "$1" || die "$2 lacks $page"; done
+    for page in docs/*.md; do grep -q "^/usr/share/doc/walkeep/docs/${page##*/}" "$1" || die "$2 lacks $page"; done
+    for page in README.md SECURITY.md; do grep -q "^/usr/share/doc/walkeep/$page" "$1" || die "$2 lacks $page"; done
     for file in /usr/bin/walkeep /etc/walkeep/units.env /usr/share/doc/walkeep/walkeep.toml.sample \
         /usr/share/bash-completion/completions/walkeep /usr/share/fish/vendor_completions.d/walkeep.fish \
         /usr/share/doc/walkeep/third-party-licences.gz; do

@@ -185,8 +185,8 @@ fn whoever_looks_at_pages_all_day_costs_no_memory() {
     for path in ["/", "/metrics", "/status"].iter().cycle().take(300) {
         get(&address, path);
     }
-    let resident = daemon.resident_kib();
-    assert!(resident < 16 << 10, "{resident} KiB are resident");
+    // What is still being stored takes memory of its own, and gives it back.
+    until("the watch is small", || daemon.resident_kib() < 16 << 10);
     daemon.terminate();
 }
 
