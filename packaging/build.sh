@@ -217,6 +217,8 @@ pack_deb() {
 
 pack_rpm() {
     tool cargo-generate-rpm "$CARGO_GENERATE_RPM"
+    # --source-date holds back what is younger than the commit; in a clone from before it some files are older.
+    find packaging docs README.md SECURITY.md LICENSE CHANGELOG.md completions -type f -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
     "$cache/cargo-generate-rpm-$CARGO_GENERATE_RPM/bin/cargo-generate-rpm" generate-rpm --target "$target" --auto-req no \
         --source-date "$SOURCE_DATE_EPOCH" --output "$out/" ${version:+--set-metadata "version = \"$version\""} "$@" >&2
 }
