@@ -32,7 +32,8 @@ pub struct ControlFile {
     pub checkpoint_time: i64,
     /// How far a standby must replay before it is consistent; 0/0 elsewhere.
     pub min_recovery: Lsn,
-    /// The timeline of `min_recovery`; 0 elsewhere than on a standby, and after a promotion until its first checkpoint.
+    /// The timeline of `min_recovery`. Also set after a promotion, until the first checkpoint is complete; 0 elsewhere than
+    /// on a standby and then.
     pub min_recovery_timeline: Option<u32>,
     /// The redo point of the base backup that is being recovered; 0/0 when none is.
     pub backup_start: Lsn,

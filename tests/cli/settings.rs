@@ -306,3 +306,27 @@ fn a_report_that_cannot_be_written_is_a_failure() {
     scene.call_in_shell("exec >/dev/full", &["init"]).run().code(1);
     scene.call(&["init"]).run().prints(&["is a repository already."]);
 }
+
+#[test]
+fn a_slip_in_a_path_gets_a_hint_that_says_what_to_look_at() {
+    let scene = Scene::with_repository("zstd");
+    let nowhere = scene.shown("nowhere");
+    let file = scene.shown("data/PG_VERSION");
+    let slips: [(&[&str], i32, &str); 4] = [
+        (
+            &["init", "--repo", &scene.shown("new"), "-D", &nowhere],
+            1,
+            "hint: Is that what 'SHOW data_directory' tells",
+        ),
+        (&["verify", "--repo", &file], 2, "hint: A repository is a directory"),
+        (&["status", "-o", "nagios"], 2, "hint: Ask 'walkeep gate'."),
+        (
+            &["status", "--config", &nowhere],
+            2,
+            "hint: 'walkeep init -D DATADIR --repo DIR --write-config FILE' writes one",
+        ),
+    ];
+    for (args, code, hint) in slips {
+        let _ = scene.call(args).run().code(code).says(&[hint]);
+    }
+}
