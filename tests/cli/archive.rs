@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::time::{Duration, Instant};
 
 use crate::support::*;
 
@@ -400,9 +399,8 @@ fn what_is_no_file_is_refused() {
 fn a_pipe_is_refused_and_not_waited_for() {
     let scene = Scene::with_repository("zstd");
     tool("mkfifo", &[scene.path("data/pg_wal").join(SEGMENT).as_ref()]);
-    let started = Instant::now();
-    scene.archive(SEGMENT).refused(1, &["not a regular file"]);
-    assert!(started.elapsed() < Duration::from_secs(20));
+    let call = scene.call(&["archive", &format!("pg_wal/{SEGMENT}")]);
+    call.run_to_its_end().refused(1, &["not a regular file"]);
 }
 
 #[test]
@@ -681,21 +679,15 @@ fn an_open_tail_under_the_name_partial_is_stored() {
     assert_eq!(scene.stored(), [format!("{name}.zst")]);
 }
 
-/// Delays the first fsync under way, does something to the source meanwhile, and looks at how that ends.
+/// Stops a call between its first fsync, when the source was read, and the publication; does something to the source,
+/// and checks how the call ends.
 fn taken_away_while_read(compress: &str, meanwhile: impl FnOnce(&Scene)) {
     let scene = Scene::with_repository(compress);
     scene.offer_segments(&[SEGMENT]);
-    let delay = ["-e", "trace=fsync", "-e", "inject=fsync:delay_enter=4000000:when=1"];
-    let running = scene.call_under_strace(&delay, &["archive", &format!("pg_wal/{SEGMENT}")]).spawn();
-    let started = Instant::now();
-    while !scene.listing("repo/.walkeep/staging").iter().any(|name| name.starts_with(SEGMENT)) {
-        assert!(started.elapsed() < Duration::from_secs(60), "nothing is staged");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    // It is read well before the fsync ends.
-    std::thread::sleep(Duration::from_secs(1));
+    let stopped = scene.stop_after("fsync", &["archive", &format!("pg_wal/{SEGMENT}")]);
+    assert!(scene.listing("repo/.walkeep/staging").iter().any(|name| name.starts_with(SEGMENT)));
     meanwhile(&scene);
-    running.end().refused(1, &["the file was taken away while it was read; nothing was stored"]);
+    stopped.go_on().refused(1, &["the file was taken away while it was read; nothing was stored"]);
     assert_eq!(scene.listing("repo"), with_state(&[]), "{compress}");
 }
 
@@ -971,10 +963,9 @@ fn a_repository_that_hangs_ends_in_a_clear_error_in_bounded_time() {
     scene.offer_segments(&[SEGMENT]);
     let lock = File::create(scene.path("repo/.walkeep/publish.lock")).unwrap();
     lock.lock().unwrap();
-    let started = Instant::now();
     let call = scene.call(&["archive", &format!("pg_wal/{SEGMENT}"), "--timeout", "1s"]);
-    call.run().refused(1, &["no end after 1s", "does not answer", "hint: Nothing was acknowledged"]);
-    assert!(started.elapsed() < Duration::from_secs(30));
+    let says = ["no end after 1s", "does not answer", "hint: Nothing was acknowledged"];
+    call.run_to_its_end().refused(1, &says);
     assert_eq!(scene.stored(), [SEGMENTS[1].to_owned(), format!("{}.sha256", SEGMENTS[1])]);
     drop(lock);
     scene.archive(SEGMENT).silent_success();
@@ -986,10 +977,8 @@ fn a_call_that_hangs_in_the_system_ends_in_bounded_time() {
     let scene = Scene::with_repository("zstd");
     scene.offer_segments(&[SEGMENT]);
     let state = scene.shown("repo/.walkeep/repository.json");
-    let hang = ["-P", &state, "-e", "trace=openat", "-e", "inject=openat:delay_enter=10000000"];
-    // strace itself waits for the end of the delay; that the call did not, its answer tells.
-    let call = scene.call_under_strace(&hang, &["archive", &format!("pg_wal/{SEGMENT}"), "--timeout", "1s"]);
-    call.run().refused(1, &["no end after 1s"]);
+    let args = ["archive", &format!("pg_wal/{SEGMENT}"), "--timeout", "1s"];
+    scene.run_hanging(&state, &args).refused(1, &["no end after 1s"]);
     assert_eq!(scene.stored(), [""; 0]);
 }
 

@@ -193,10 +193,15 @@ fn archive_refreshes_a_claim_that_is_older_than_a_minute_and_no_other() {
         fs::metadata(scene.path(format!("repo/.walkeep/claims/{name}"))).unwrap().modified().unwrap()
     };
     let first = written();
-    scene.store_segments(&SEGMENTS[1..2]);
+    let archive_after = |seconds, name: &str| {
+        scene.offer_segments(&[name]);
+        let call = scene.call(&["archive", &format!("pg_wal/{name}")]).without_limits_of_time();
+        call.at(first + Duration::from_secs(seconds)).run().silent_success();
+    };
+    archive_after(59, SEGMENTS[1]);
     assert_eq!(written(), first, "within the minute");
     age_claims(&scene);
-    scene.store_segments(&SEGMENTS[2..3]);
+    archive_after(61, SEGMENTS[2]);
     assert!(written() >= first, "older than a minute");
 }
 
@@ -211,10 +216,15 @@ fn a_claim_from_before_its_data_directory_was_laid_down_anew_is_not_fresh() {
     let laid_down = |at: SystemTime| fs::File::open(scene.path("data")).unwrap().set_modified(at).unwrap();
     scene.write("data/backup_label", fixture("15-debian/backup_label"));
     laid_down(a_moment_ago - Duration::from_secs(10));
-    scene.restore(SEGMENT).silent_success();
+    let restore = || {
+        let args = ["restore", SEGMENT, "pg_wal/RECOVERYXLOG", "--retry-budget", "0s"];
+        let call = scene.call(&args).at(a_moment_ago + Duration::from_secs(10));
+        call.without_limits_of_time().run().silent_success();
+    };
+    restore();
     assert_eq!(listed(&scene)[0]["backup_start"], Value::Null, "it is fresh");
     laid_down(SystemTime::now());
-    scene.restore(SEGMENT);
+    restore();
     assert_eq!(listed(&scene)[0]["backup_start"], "0/25000028");
 }
 

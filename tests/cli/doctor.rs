@@ -328,6 +328,5 @@ fn doctor_says_when_it_cannot_tell() {
 fn doctor_ends_in_bounded_time_where_the_repository_hangs() {
     let (scene, _disk) = node();
     let state = scene.shown("repo/.walkeep/repository.json");
-    let hang = ["-P", &state, "-e", "trace=openat", "-e", "inject=openat:delay_enter=3000000"];
-    scene.call_under_strace(&hang, &["doctor", "--timeout", "1s"]).run().refused(2, &["no end after 1s"]);
+    scene.run_hanging(&state, &["doctor", "--timeout", "1s"]).refused(2, &["no end after 1s"]);
 }

@@ -288,8 +288,11 @@ struct Server(std::process::Child);
 
 impl Server {
     fn run_in(scene: &Scene, archiving: &str) -> Self {
-        let child =
-            std::process::Command::new("sleep").arg("600").current_dir(scene.path("data")).spawn().unwrap();
+        let child = std::process::Command::new("sleep")
+            .arg("infinity")
+            .current_dir(scene.path("data"))
+            .spawn()
+            .unwrap();
         let pid = child.id();
         let data = scene.shown("data");
         scene.write("data/postmaster.pid", format!("{pid}\n{data}\n1\n5432\n/tmp\n\n 0 0\nready   \n"));

@@ -3,7 +3,6 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::thread;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
@@ -448,14 +447,13 @@ fn the_mark_of_a_segment_that_goes_on_on_the_next_timeline_is_none() {
 fn a_repository_that_hangs_is_unknown_in_bounded_time_in_every_format() {
     let scene = healthy();
     let state = scene.shown("repo/.walkeep/repository.json");
-    let hang = ["-P", &state, "-e", "trace=openat", "-e", "inject=openat:delay_enter=3000000"];
     for (format, stdout) in [
         ("repmgr", "--status=UNKNOWN \n"),
         ("nagios", "WALKEEP_GATE UNKNOWN: no end after 1s"),
         ("json", "\"verdict\":\"UNKNOWN\""),
     ] {
         let args = ["gate", "-o", format, "--timeout", "1s"];
-        let outcome = scene.call_under_strace(&hang, &args).run().code(3).says(&["no end after 1s"]);
+        let outcome = scene.run_hanging(&state, &args).code(3).says(&["no end after 1s"]);
         assert!(outcome.stdout.contains(stdout), "{outcome:#?}");
     }
 }
@@ -532,8 +530,16 @@ fn a_usage_error_is_unknown_and_never_a_warning() {
 fn waiting_ends_as_soon_as_nothing_is_wrong() {
     let scene = healthy();
     scene.offer_segments(&SEGMENTS[1..2]);
-    let waiting = scene.call(&["gate", "--warning", "0", "--critical", "9", "--wait", "10m"]).spawn();
-    thread::sleep(Duration::from_millis(300));
+    let data = scene.shown("data");
+    let thresholds = ["--warning", "0", "--critical", "9"];
+    let args = [&["gate", "-D", &data, "--wait", "7d"], &thresholds[..]].concat();
+    let looks = ["-P", &scene.shown("data/global/pg_control"), "-e", "trace=open,openat"];
+    let waiting = scene.call_under_strace(&looks, &args).spawn();
+    let looked = || scene.read_if_there("strace.out").unwrap_or_default().len();
+    until("it has looked", || looked() > 0);
+    // Whatever it has seen by now, it has found something wrong and looks again.
+    let before = looked();
+    until("it looks again", || looked() > before);
     scene.archive(SEGMENTS[1]).silent_success();
     let status = |suffix: &str| scene.path(format!("data/pg_wal/archive_status/{}.{suffix}", SEGMENTS[1]));
     fs::rename(status("ready"), status("done")).unwrap();

@@ -10,6 +10,8 @@
     reason = "likewise"
 )]
 
+#[path = "../support/standstill.rs"]
+mod standstill;
 mod support;
 
 mod adoption;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::serve::{get, parse, serving};
 use crate::support::*;
-use crate::watch::{offer, until};
+use crate::watch::offer;
 
 fn file(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);

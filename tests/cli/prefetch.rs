@@ -3,8 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
 
 use crate::support::*;
 
@@ -41,25 +40,18 @@ fn inode(path: impl Into<PathBuf>) -> u64 {
     fs::symlink_metadata(path.into()).unwrap().ino()
 }
 
+/// Waits until no process fetches ahead any more. One that a call started is there when that call has ended.
 #[track_caller]
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(60), "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Nobody fetches ahead any more.
 fn settle(scene: &Scene) {
-    let lock = scene.path(SPOOL).join("lock");
-    wait_until("the prefetch ends", || {
-        lock.exists() && tool_succeeds("flock", &["-n", lock.to_str().unwrap(), "true"])
+    let data = scene.path("data");
+    let is_prefetch = |process: &Path| {
+        let words = fs::read(process.join("cmdline")).unwrap_or_default();
+        let is_meant = words.split(|byte| *byte == 0).any(|word| word == b"--lay-ready");
+        is_meant && fs::read_link(process.join("cwd")).is_ok_and(|directory| directory == data)
+    };
+    until("no process fetches ahead", || {
+        !fs::read_dir("/proc").unwrap().flatten().any(|process| is_prefetch(&process.path()))
     });
-}
-
-fn tool_succeeds(program: &str, args: &[&str]) -> bool {
-    std::process::Command::new(program).args(args).status().expect("the program is there").success()
 }
 
 /// Delivers the right bytes, and not the file that lies ready.
@@ -70,6 +62,7 @@ fn fetches(scene: &Scene, name: &str) {
     assert!(outcome.code == Some(0) && outcome.stderr.starts_with(&told), "{outcome:#?}");
     assert!(scene.delivered() == Some(segment(name)));
     scene.remove(DESTINATION);
+    settle(scene);
 }
 
 /// A scene in which the second segment lies ready, and the inode of that file.
@@ -91,10 +84,11 @@ fn what_comes_next_is_laid_ready_and_delivered_by_its_name() {
         scene.store_segments(&SEGMENTS);
         restore_ahead(&scene, SEGMENT, "3").silent_success();
         assert!(scene.delivered() == Some(segment(SEGMENT)));
-        wait_until("three lie ready", || ready_names(&scene) == SEGMENTS[1..4]);
+        until("three are ready", || ready_names(&scene) == SEGMENTS[1..4]);
         for name in &SEGMENTS[1..] {
-            wait_until("it lies ready", || ready_names(&scene).contains(&(*name).to_owned()));
-            // Whoever fetches late may have laid ready again what was delivered meanwhile.
+            settle(&scene);
+            assert!(ready_names(&scene).contains(&(*name).to_owned()), "{:?}", ready_names(&scene));
+            // A process that fetches late may have prefetched again what was delivered meanwhile.
             let is_next = |path: &PathBuf| path.to_str().unwrap().contains(name);
             let laid = inode(ready(&scene).into_iter().find(is_next).unwrap());
             scene.write(DESTINATION, "what a killed recovery left");
@@ -106,7 +100,8 @@ fn what_comes_next_is_laid_ready_and_delivered_by_its_name() {
             assert_eq!((inode(scene.path(DESTINATION)), scene.mode(DESTINATION)), (laid, 0o640));
             assert_eq!(scene.listing("data/pg_wal"), ["RECOVERYXLOG", "archive_status/"]);
         }
-        wait_until("nothing more lies ready", || {
+        settle(&scene);
+        until("nothing more is ready", || {
             lay_ready(&scene, SEGMENTS[SEGMENTS.len() - 1], "3");
             scene.listing(SPOOL) == ["lock", "staging/"]
         });
@@ -162,7 +157,8 @@ fn on_another_file_system_what_lies_ready_is_copied() {
     assert!(outcome.stderr.contains("which lay ready"), "{outcome:?}");
     assert!(scene.delivered() == Some(segment(SEGMENTS[1])));
     assert_eq!(scene.listing("data/pg_wal"), ["RECOVERYXLOG", "archive_status/"]);
-    wait_until("nothing lies ready", || scene.listing(&format!("spools/{folder}")).len() == 2);
+    settle(&scene);
+    assert_eq!(scene.listing(&format!("spools/{folder}")).len(), 2, "nothing is ready");
     assert!(!scene.path(SPOOL).exists());
 }
 
@@ -185,8 +181,8 @@ fn only_a_servers_recovery_is_fetched_ahead_of_and_only_where_that_is_asked_for(
         let config = scene.write("elsewhere/walkeep.toml", "[restore]\nprefetch = 1\n");
         let value = if value.is_empty() { config.to_str().unwrap() } else { value };
         scene.call(&["restore", SEGMENT, "pg_wal/RECOVERYXLOG"]).env(key, value).run().silent_success();
-        wait_until("one lies ready", || ready_names(&scene) == [SEGMENTS[1]]);
         settle(&scene);
+        assert_eq!(ready_names(&scene), [SEGMENTS[1]]);
         fs::remove_dir_all(scene.path(SPOOL)).unwrap();
     }
     scene
@@ -402,6 +398,7 @@ fn a_full_disk_costs_the_spool_and_never_the_servers_room() {
         assert!(scene.delivered() == Some(segment(name)));
         scene.remove(DESTINATION);
     }
+    settle(&scene);
     drop(disk);
 }
 
@@ -446,16 +443,15 @@ fn whoever_fetches_is_alone_and_takes_no_terminal_group_or_pipe_along() {
     let scene = Scene::with_repository("zstd");
     scene.store_segments(&SEGMENTS);
     lay_ready(&scene, SEGMENT, "1");
-    let lock = scene.shown(&format!("{SPOOL}/lock"));
-    let mut holder = std::process::Command::new("flock").args([&lock, "sleep", "60"]).spawn().unwrap();
-    wait_until("the lock is held", || !tool_succeeds("flock", &["-n", &lock, "true"]));
+    let lock = fs::File::open(scene.path(SPOOL).join("lock")).unwrap();
+    lock.lock().unwrap();
     lay_ready(&scene, SEGMENT, "4");
     assert_eq!(ready_names(&scene), [SEGMENTS[1]]);
     // What somebody else would have to lay ready first is not waited for.
     restore_ahead(&scene, SEGMENTS[2], "4").silent_success();
     assert!(scene.delivered() == Some(segment(SEGMENTS[2])));
-    tool("pkill", &["-P".as_ref(), holder.id().to_string().as_ref()]);
-    holder.wait().unwrap();
+    settle(&scene);
+    drop(lock);
     // The call ends, with its pipes closed, while the one that it started is held up.
     let slow = ["-e", "trace=linkat", "-e", "inject=linkat:delay_enter=100000"];
     let traced = scene.call_under_strace(&slow, &args(SEGMENT, "2")).arg("-v").run();
@@ -475,11 +471,11 @@ fn when_the_data_directory_goes_or_the_recovery_ends_it_is_over_and_nothing_is_l
         let scene = Scene::with_repository("zstd");
         scene.store_segments(&SEGMENTS);
         scene.write("data/recovery.signal", "");
-        let slow = ["-e", "trace=linkat", "-e", "inject=linkat:delay_exit=1000000"];
-        let running = scene.call_under_strace(&slow, &args(SEGMENT, "4")).arg("--lay-ready").spawn();
-        wait_until("one lies ready", || !ready(&scene).is_empty());
+        let args = [&args(SEGMENT, "4")[..], &["--lay-ready"]].concat();
+        let stopped = scene.stop_after("linkat", &args);
+        assert!(!ready(&scene).is_empty(), "one is ready");
         end(&scene);
-        running.end().silent(0);
+        stopped.go_on().silent(0);
         assert_eq!(scene.listing(SPOOL), ["lock", "staging/"]);
     }
 }

@@ -822,10 +822,9 @@ fn prune_claim_and_hold_end_in_bounded_time_where_the_repository_hangs() {
     let scene = archive();
     let stored = scene.stored();
     let state = scene.shown("repo/.walkeep/repository.json");
-    let hang = ["-P", &state, "-e", "trace=openat", "-e", "inject=openat:delay_enter=3000000"];
     for args in [&["prune", "--keep-segments", "1"][..], &["claim"], &["claim", "list"], &["hold", "list"]] {
         let args = [args, &["--timeout", "1s"]].concat();
-        scene.call_under_strace(&hang, &args).run().refused(1, &["no end after 1s"]);
+        scene.run_hanging(&state, &args).refused(1, &["no end after 1s"]);
     }
     assert_eq!(scene.stored(), stored);
 }

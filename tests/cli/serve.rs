@@ -1,12 +1,12 @@
 //! `watch --listen`: what is shown over HTTP, to whom, and within which limits.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::Instant;
 
 use crate::support::*;
-use crate::watch::{Daemon, offer, until};
+use crate::watch::{Daemon, offer};
 
 /// A watch that listens on a port of its own.
 pub fn serving<'s>(scene: &'s Scene, args: &[&str]) -> (Daemon<'s>, String) {
@@ -23,13 +23,20 @@ pub fn address_of(daemon: &Daemon<'_>) -> String {
     address.to_owned()
 }
 
+/// Asks until there is an answer: a connection has ten seconds, and a slow machine may need more.
 pub fn ask_bytes(address: &str, request: &[u8]) -> String {
-    ask_within(Duration::from_secs(30), address, request)
+    let mut answer = String::new();
+    until("it answers", || {
+        answer = ask_once(address, request);
+        !answer.is_empty()
+    });
+    answer
 }
 
-pub fn ask_within(limit: Duration, address: &str, request: &[u8]) -> String {
+/// Asks on one connection, which may be closed unanswered.
+pub fn ask_once(address: &str, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(limit)).unwrap();
+    stream.set_read_timeout(Some(BOUND)).unwrap();
     let _ = stream.write_all(request);
     let _ = stream.shutdown(Shutdown::Write);
     let mut answer = Vec::new();
@@ -266,16 +273,23 @@ fn a_browser_that_was_lured_here_by_another_name_is_shown_nothing() {
 fn no_more_than_eight_connections_are_held_and_none_for_long() {
     let scene = Scene::with_repository("zstd");
     let (daemon, address) = serving(&scene, &[]);
-    let mut idle: Vec<TcpStream> = (0..8).map(|_| TcpStream::connect(&address).unwrap()).collect();
-    // Half a request is none.
-    idle[0].write_all(b"GET /heal").unwrap();
-    until("another one is not answered", || ask_bytes(&address, b"GET /healthz HTTP/1.0\r\n\r\n").is_empty());
+    let is_answered = || !ask_once(&address, b"GET /healthz HTTP/1.0\r\n\r\n").is_empty();
+    let mut idle: Vec<TcpStream> = Vec::new();
+    until("another one is not answered", || {
+        // They are not held for long: on a slow machine the first of them may be closed before the last one is open.
+        idle = (0..8).map(|_| TcpStream::connect(&address).unwrap()).collect();
+        // Half a request is none.
+        idle[0].write_all(b"GET /heal").unwrap();
+        !is_answered()
+    });
     for stream in &mut idle {
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(BOUND)).unwrap();
         let mut answer = Vec::new();
-        assert!(stream.read_to_end(&mut answer).is_ok() && answer.is_empty(), "it is closed");
+        let end = stream.read_to_end(&mut answer).map_err(|error| error.kind());
+        let is_closed = matches!(end, Ok(_) | Err(ErrorKind::ConnectionReset));
+        assert!(is_closed && answer.is_empty(), "it is closed: {end:?}");
     }
-    until("there is room again", || !ask_bytes(&address, b"GET /healthz HTTP/1.0\r\n\r\n").is_empty());
+    until("there is room again", is_answered);
     daemon.terminate();
 }
 
@@ -288,11 +302,14 @@ fn however_many_ask_it_is_looked_once_in_a_while() {
     let daemon = Daemon::of(&scene, call);
     daemon.until_told("watching '");
     let address = address_of(&daemon);
+    let began = Instant::now();
     for path in ["/metrics", "/status"].iter().cycle().take(100) {
         get(&address, path);
     }
-    let opened = String::from_utf8(scene.read("strace.out")).unwrap().lines().count();
-    assert!((2..50).contains(&opened), "the control file was read {opened} times");
+    let opened = String::from_utf8(scene.read("strace.out")).unwrap().lines().count() as u64;
+    // A look opens it a few times, and there is one in three seconds.
+    let most = 50 + began.elapsed().as_secs() * 3;
+    assert!((2..most).contains(&opened), "the control file was read {opened} times of {most}");
     daemon.signal_traced("TERM");
 }
 

@@ -72,9 +72,10 @@ fn an_incident_is_one_screen_that_begins_with_its_verdict() {
         scene.remove(format!("data/pg_wal/{}", name_of(1, 0x1010 + number)));
     }
     let head = scene.path(format!("data/pg_wal/archive_status/{}.ready", name_of(1, 0x1010)));
-    let five_minutes_ago = SystemTime::now() - Duration::from_secs(300);
+    let now = SystemTime::now();
+    let five_minutes_ago = now - Duration::from_secs(300);
     File::options().append(true).open(head).unwrap().set_modified(five_minutes_ago).unwrap();
-    let outcome = status(&scene, &[]).code(1);
+    let outcome = scene.call(&["status"]).at(now).run().code(1);
     is_screen(&scene, &outcome, "status_incident");
     let told = status(&scene, &["-o", "json"]).code(1);
     let report = report(&told);
@@ -169,9 +170,8 @@ fn a_user_who_may_not_look_is_told_so() {
 fn a_repository_that_hangs_ends_in_bounded_time() {
     let (scene, _disk) = healthy();
     let state = scene.shown("repo/.walkeep/repository.json");
-    let hang = ["-P", &state, "-e", "trace=openat", "-e", "inject=openat:delay_enter=3000000"];
-    scene.call_under_strace(&hang, &["status", "--timeout", "1s"]).run().refused(2, &["no end after 1s"]);
-    let outcome = scene.call_under_strace(&hang, &["status", "--timeout", "1s", "-o", "json"]).run().code(2);
+    scene.run_hanging(&state, &["status", "--timeout", "1s"]).refused(2, &["no end after 1s"]);
+    let outcome = scene.run_hanging(&state, &["status", "--timeout", "1s", "-o", "json"]).code(2);
     assert_eq!(report(&outcome)["verdict"], "UNKNOWN");
 }
 

@@ -6,8 +6,24 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::TempDir;
+
+use crate::standstill;
+
+/// How long anything that is waited for may take before it counts as never happening: no machine is so slow.
+pub const BOUND: Duration = Duration::from_secs(600);
+
+/// Polls until a condition holds.
+#[track_caller]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < BOUND, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
 
 /// The cluster of the 1 MiB fixtures: PostgreSQL 15.
 pub const SYSTEM: u64 = 7_710_439_506_139_532_764;
@@ -233,9 +249,36 @@ impl Call {
         self
     }
 
+    /// Stops the call's stopwatch: it reaches no limit of time, however slow the machine is.
+    pub fn without_limits_of_time(mut self) -> Self {
+        standstill::stop_stopwatch(&mut self.0);
+        self
+    }
+
+    /// Stops the call's time of day.
+    pub fn at(mut self, time: SystemTime) -> Self {
+        standstill::stop_clock(&mut self.0, time);
+        self
+    }
+
     #[track_caller]
     pub fn run(mut self) -> Outcome {
         Outcome::of(self.0.output().unwrap())
+    }
+
+    /// Runs a call that might not end by itself, and prints little.
+    #[track_caller]
+    pub fn run_to_its_end(self) -> Outcome {
+        let Running(mut child) = self.spawn();
+        let began = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if began.elapsed() > BOUND {
+                child.kill().unwrap();
+                panic!("the call does not end");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Running(child).end()
     }
 
     pub fn spawn(mut self) -> Running {
@@ -251,9 +294,58 @@ impl Call {
 pub struct Running(Child);
 
 impl Running {
+    /// Sends a signal to what runs under strace.
+    pub fn signal_traced(&self, signal: &str) {
+        signal_child_of(self.0.id(), signal);
+    }
+
     pub fn end(self) -> Outcome {
         Outcome::of(self.0.wait_with_output().unwrap())
     }
+}
+
+/// Sends a signal to the one child that a process has.
+pub fn signal_child_of(parent: u32, signal: &str) {
+    let child = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+    // No number at all would mean this very group of processes.
+    let child: u32 = child.trim().parse().unwrap();
+    tool("kill", &["-s".as_ref(), signal.as_ref(), child.to_string().as_ref()]);
+}
+
+/// When anything about a file was changed last.
+pub fn changed_at(path: &Path) -> SystemTime {
+    let meta = fs::metadata(path).unwrap();
+    let since_1970 = Duration::new(meta.ctime().try_into().unwrap(), meta.ctime_nsec().try_into().unwrap());
+    SystemTime::UNIX_EPOCH + since_1970
+}
+
+/// A call under strace that is stopped after one of its system calls, until the test lets it go on.
+pub struct Stopped {
+    running: Running,
+    pid: String,
+}
+
+impl Stopped {
+    fn signal(&self, signal: &str) {
+        tool("kill", &["-s".as_ref(), signal.as_ref(), self.pid.as_ref()]);
+    }
+
+    /// Lets it go on; how it ends.
+    pub fn go_on(self) -> Outcome {
+        self.signal("CONT");
+        self.running.end()
+    }
+}
+
+/// The process that strace stopped with all of its threads, by its log; `None` while it runs.
+pub fn stopped_process(log: &[u8]) -> Option<String> {
+    let log = String::from_utf8_lossy(log);
+    let mut stopped = log.lines().filter(|line| line.contains("--- stopped by SIGSTOP ---"));
+    let thread = stopped.next()?.split(' ').next()?.to_owned();
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    let process = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().to_owned();
+    let threads = fs::read_dir(format!("/proc/{process}/task")).ok()?.count();
+    (1 + stopped.count() >= threads).then_some(process)
 }
 
 /// The user that unprivileged calls run as.
@@ -394,6 +486,47 @@ impl Scene {
         call.arg(env!("CARGO_BIN_EXE_walkeep")).args(args)
     }
 
+    /// Starts a call, and returns when it has been stopped right after its first system call of this name. strace counts
+    /// for each thread: only one does the work.
+    #[track_caller]
+    pub fn stop_after(&self, system_call: &str, args: &[&str]) -> Stopped {
+        let (trace, inject) =
+            (format!("trace={system_call}"), format!("inject={system_call}:signal=STOP:when=1"));
+        let log = self.shown(&format!("{system_call}.out"));
+        let how = ["-o", &log, "-e", &trace, "-e", &inject];
+        let mut running = self.call_under_strace(&how, args).env("WALKEEP_JOBS", "1").spawn();
+        let mut pid = None;
+        until(&format!("it stops after its {system_call}"), || {
+            pid = fs::read(&log).ok().and_then(|log| stopped_process(&log));
+            assert!(
+                pid.is_some() || running.0.try_wait().unwrap().is_none(),
+                "it ended before {system_call}"
+            );
+            pid.is_some()
+        });
+        Stopped { running, pid: pid.unwrap() }
+    }
+
+    /// Runs a call that hangs for ever when it opens a file, and has to end by itself all the same.
+    #[track_caller]
+    pub fn run_hanging(&self, opens: &str, args: &[&str]) -> Outcome {
+        // strace would wait for the end of the delay: it is no parent here (-D), and killed once the call has ended.
+        let hang =
+            ["-D", "-P", opens, "-e", "trace=open,openat", "-e", "inject=open,openat:delay_enter=1000s"];
+        let running = self.call_under_strace(&hang, args).spawn();
+        until("the call that hangs ends", || {
+            // What is under way when a process ends has no result.
+            String::from_utf8_lossy(&self.read_if_there("strace.out").unwrap_or_default()).contains(" = ?")
+        });
+        let status = fs::read_to_string(format!("/proc/{}/status", running.0.id())).unwrap();
+        let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")).unwrap().trim();
+        if tracer != "0" {
+            tool("kill", &["-KILL".as_ref(), tracer.as_ref()]);
+        }
+        self.remove("strace.out");
+        running.end()
+    }
+
     /// Gives a file or a tree to the user that is not root.
     pub fn give_away(&self, below: &str) {
         need_root("it gives files to another user");
@@ -402,12 +535,13 @@ impl Scene {
 
     /// `walkeep archive %p` for a file in the WAL directory.
     pub fn archive(&self, name: &str) -> Outcome {
-        self.call(&["archive", &format!("pg_wal/{name}")]).run()
+        self.call(&["archive", &format!("pg_wal/{name}")]).without_limits_of_time().run()
     }
 
     /// `walkeep restore %f pg_wal/RECOVERYXLOG`, without patience.
     pub fn restore(&self, name: &str) -> Outcome {
-        self.call(&["restore", name, "pg_wal/RECOVERYXLOG", "--retry-budget", "0s"]).run()
+        let args = ["restore", name, "pg_wal/RECOVERYXLOG", "--retry-budget", "0s"];
+        self.call(&args).without_limits_of_time().run()
     }
 
     /// Archives fixture segments, and takes them out of the WAL directory as a server that recycles them does.
