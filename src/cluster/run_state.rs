@@ -305,7 +305,7 @@ mod tests {
 
     /// A process whose current directory is that one.
     fn process_in(dir: &Path) -> Child {
-        Command::new("sleep").arg("600").current_dir(dir).stdout(Stdio::null()).spawn().unwrap()
+        Command::new("sleep").arg("infinity").current_dir(dir).stdout(Stdio::null()).spawn().unwrap()
     }
 
     #[test]
