@@ -9,6 +9,8 @@
 
 mod meanwhile;
 mod order;
+#[path = "../support/standstill.rs"]
+mod standstill;
 mod sweep;
 mod trace;
 mod watch;

@@ -144,8 +144,7 @@ fn drain_marks_a_file_after_its_name_is_durable_and_its_marks_are_durable_before
 fn the_file_that_was_asked_for_is_durable_before_another_is_begun_and_each_before_it_is_remembered() {
     let place = Workplace::new(ZSTD);
     place.rest();
-    let mut archive = place.archive_with_others(SECOND);
-    archive.args(["-j", "1"]);
+    let archive = place.archive_all(SECOND);
     let trace = lines(&archive, &place.path("trace"));
     let begun = |name: &str| {
         let opens =

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
-use crate::trace::{Ended, Fault, Injection, injections, run, run_with};
+use crate::trace::{Ended, Fault, Injection, injections, run, run_hanging, run_with};
 use crate::workplace::{FIRST, HISTORY, SECOND, Shape, Workplace, ZSTD};
 
 /// Runs `check` for every fault at every system call of a command, in fresh places, on all cores.
@@ -392,8 +392,8 @@ fn a_claim_that_hangs_is_given_up_and_the_file_is_acknowledged() {
     let renames = injections(&traced.archive(SECOND), &traced.path("trace"));
     let last = renames.into_iter().filter(|one| one.call == "rename").map(|one| one.nth).max().unwrap();
     let place = template.copy();
-    let hangs = Injection { call: "rename".to_owned(), nth: last, fault: Fault::Delay(7) };
-    let ended = run_with(&place.archive(SECOND), &hangs);
+    let hangs = Injection { call: "rename".to_owned(), nth: last, fault: Fault::Hang };
+    let ended = run_hanging(&place.archive(SECOND), &hangs, &place.path("trace"));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stderr.contains("cannot record what this node needs\ncause: no end after 5s"), "{ended:?}");
     assert!(place.stored().contains_key(&format!("{SECOND}.zst")));
@@ -511,9 +511,7 @@ fn looking_ahead_keeps_the_promises(place: &Workplace, context: &str, ended: &En
 fn archive_that_looks_ahead_survives_every_fault() {
     let command = |place: &Workplace| {
         place.rest();
-        let mut command = place.archive_with_others(SECOND);
-        command.args(["-j", "1"]);
-        command
+        place.archive_all(SECOND)
     };
     sweep(ZSTD, command, |place, injection, ended| {
         let context = format!("{injection:?}, {ended:?}");

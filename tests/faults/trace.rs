@@ -32,6 +32,9 @@ const CALLS: [&str; 21] = [
     "statfs",
 ];
 
+/// How long anything that is waited for may take before it counts as never happening: no machine is so slow.
+pub const BOUND: Duration = Duration::from_secs(600);
+
 /// The first system call that main makes with this name; those before it are the loader's.
 const MAIN_BEGINS: &str = "sigaltstack";
 
@@ -40,8 +43,8 @@ const MAIN_BEGINS: &str = "sigaltstack";
 pub enum Fault {
     Error(&'static str),
     Kill,
-    /// It begins so many seconds later.
-    Delay(u32),
+    /// It never begins.
+    Hang,
 }
 
 const FAULTS: [Fault; 4] = [Fault::Error("EIO"), Fault::Error("ENOSPC"), Fault::Error("EACCES"), Fault::Kill];
@@ -98,6 +101,11 @@ pub fn under_strace(command: &Command, options: &[&str]) -> Command {
     let mut strace = Command::new("strace");
     // The loader's own search would be most of the trace.
     strace.env_remove("LD_LIBRARY_PATH").env_remove("RUST_BACKTRACE");
+    for (name, value) in command.get_envs() {
+        // Of what runs under it alone.
+        let value = value.unwrap_or_default().to_str().expect("a plain value");
+        strace.arg("-E").arg(format!("{}={value}", name.to_str().expect("a plain name")));
+    }
     strace.arg("-f").args(options).arg("--").arg(command.get_program()).args(command.get_args());
     if let Some(dir) = command.get_current_dir() {
         strace.current_dir(dir);
@@ -105,15 +113,22 @@ pub fn under_strace(command: &Command, options: &[&str]) -> Command {
     strace
 }
 
+impl Injection {
+    /// As strace takes it.
+    fn option(&self) -> String {
+        let what = match self.fault {
+            Fault::Error(errno) => format!("error={errno}"),
+            Fault::Kill => "signal=KILL".to_owned(),
+            Fault::Hang => "delay_enter=1000s".to_owned(),
+        };
+        format!("inject={}:{what}:when={}", self.call, self.nth)
+    }
+}
+
 /// Runs a command with one fault.
 pub fn run_with(command: &Command, injection: &Injection) -> Ended {
-    let Injection { call, nth, fault } = injection;
-    let what = match fault {
-        Fault::Error(errno) => format!("error={errno}"),
-        Fault::Kill => "signal=KILL".to_owned(),
-        Fault::Delay(seconds) => format!("delay_enter={seconds}s"),
-    };
-    let inject = format!("inject={call}:{what}:when={nth}");
+    let Injection { call, fault, .. } = injection;
+    let inject = injection.option();
     let traced = format!("trace={call}");
     let mut options = vec!["-qq", "-o", "/dev/null", "-e", &traced, "-e", &inject];
     if matches!(fault, Fault::Error(_)) {
@@ -122,6 +137,27 @@ pub fn run_with(command: &Command, injection: &Injection) -> Ended {
     }
     let output = under_strace(command, &options).output().expect("strace is installed");
     Ended::of(&output)
+}
+
+/// Runs a command that hangs in a system call, and ends by itself all the same.
+pub fn run_hanging(command: &Command, injection: &Injection, log: &Path) -> Ended {
+    let (traced, inject) = (format!("trace={}", injection.call), injection.option());
+    // strace would wait for the end of the delay: it is no parent here (-D), and killed once the command has ended.
+    let options = ["-D", "-qq", "-o", log.to_str().expect("a plain path"), "-e", &traced, "-e", &inject];
+    let mut traced = under_strace(command, &options);
+    let running = traced.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("strace is installed");
+    let began = Instant::now();
+    // What is under way when a process ends has no result.
+    while !fs::read_to_string(log).unwrap_or_default().contains(" = ?") {
+        assert!(began.elapsed() < BOUND, "it does not end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", running.id())).expect("it is there");
+    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")).expect("a status").trim();
+    if tracer != "0" {
+        assert!(Command::new("kill").args(["-KILL", tracer]).status().expect("kill is there").success());
+    }
+    Ended::of(&running.wait_with_output().expect("it ends"))
 }
 
 /// Runs a command that is stopped at one system call, once that was made, and goes on when something else was done.
@@ -142,7 +178,7 @@ pub fn run_around(
         if let Some(pid) = stopped.and_then(|line| line.split(' ').next()) {
             break pid.to_owned();
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "it did not stop at {call} {nth}: {text}");
+        assert!(began.elapsed() < BOUND, "it did not stop at {call} {nth}: {text}");
         std::thread::sleep(Duration::from_millis(1));
     };
     meanwhile();

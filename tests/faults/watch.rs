@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::trace::under_strace;
+use crate::trace::{BOUND, under_strace};
 use crate::workplace::{FIRST, HISTORY, SECOND, Shape, Workplace, ZSTD};
 
 const FILES: [&str; 3] = [HISTORY, FIRST, SECOND];
@@ -51,7 +51,7 @@ fn run_with(place: &Workplace, call: &str, what: &str, nth: usize) -> bool {
             let status = strace.wait().unwrap();
             return status.code() != Some(0);
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "{call} {nth} {what}: it never got done");
+        assert!(began.elapsed() < BOUND, "{call} {nth} {what}: it never got done");
         thread::sleep(Duration::from_millis(3));
     }
 }

@@ -137,6 +137,14 @@ impl Workplace {
         command
     }
 
+    /// The same, on a machine on which no limit of time is reached.
+    pub fn archive_all(&self, name: &str) -> Command {
+        let mut command = self.archive_with_others(name);
+        command.args(["-j", "1"]);
+        crate::standstill::stop_stopwatch(&mut command);
+        command
+    }
+
     pub fn restore(&self, name: &str) -> Command {
         let mut command = self.walkeep(&[
             "restore",
