@@ -167,6 +167,12 @@ fn words(printed: &str) -> Vec<String> {
             words[at] = words[at].replacen(&unit, "UNIT", 1);
         }
     }
+    // '1 min 5 s' is a duration as '5 s' is.
+    for at in (2..words.len().saturating_sub(1)).rev() {
+        if words[at - 2..at] == ["#", "UNIT"] && words[at] == "#" && words[at + 1].starts_with("UNIT") {
+            words.drain(at - 2..at);
+        }
+    }
     words
 }
 
@@ -231,7 +237,7 @@ impl World {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.pid, "--mount", "--pid", "--root"]);
         // Not by nsenter: it would look for the directory on this side.
-        command.args(["env", "-C", "/srv", "timeout", "--kill-after=5", "60"]);
+        command.args(["env", "-C", "/srv", "timeout", "--kill-after=5", "600"]);
         if !is_root {
             command.args(["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups"]);
         }

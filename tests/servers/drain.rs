@@ -27,13 +27,6 @@ fn archiving_node<'a>(
     (node, repository, backup)
 }
 
-/// Takes the archive_command away, as an operator does who has a full disk to get rid of.
-fn stop_archiving(node: &Node<'_>) {
-    node.set("archive_command", "");
-    node.sql("SELECT pg_reload_conf()");
-    wait_until("the server has no archive_command", || node.sql("SHOW archive_command").is_empty());
-}
-
 fn grow_a_backlog(scratch: &Scratch, node: &Node<'_>, segments: usize) {
     load::some_load(scratch, node, 1, 50);
     for _ in 0..segments {
@@ -80,7 +73,7 @@ fn the_server_goes_on(node: &Node<'_>, repository: &Repository<'_>) {
 fn the_queue_of_a_running_server_without_an_archiver_is_drained_marked_and_restores() {
     let scratch = Scratch::new();
     let (node, repository, backup) = archiving_node(&scratch, KINGBASE_SHAPE);
-    stop_archiving(&node);
+    node.stop_archiving();
     grow_a_backlog(&scratch, &node, 20);
     let pending = node.pending();
 
@@ -101,7 +94,7 @@ fn the_queue_of_a_stopped_and_of_a_killed_server_is_drained_and_the_server_goes_
     for (product, is_killed) in [(POSTGRESQL_15, false), (KINGBASE_SHAPE, true)] {
         let scratch = Scratch::new();
         let (mut node, repository, backup) = archiving_node(&scratch, product);
-        stop_archiving(&node);
+        node.stop_archiving();
         grow_a_backlog(&scratch, &node, 5);
         if is_killed {
             node.kill_postmaster();
@@ -132,7 +125,7 @@ fn the_gap_that_a_dead_primary_leaves_is_closed_from_its_promoted_standby() {
         primary.sql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == "1"
     });
     // The primary archives no more, and then dies.
-    stop_archiving(&primary);
+    primary.stop_archiving();
     grow_a_backlog(&scratch, &primary, 5);
     let unarchived = primary.pending();
     standby.wait_until_caught_up(&primary.sql("SELECT pg_current_wal_lsn()"));
@@ -195,7 +188,7 @@ fn a_backlog_is_stored_ahead_of_its_servers_calls_marked_by_it_in_order_and_rest
     for product in [POSTGRESQL_15, KINGBASE_SHAPE] {
         let scratch = Scratch::new();
         let (node, repository, backup) = archiving_node(&scratch, product);
-        stop_archiving(&node);
+        node.stop_archiving();
         grow_a_backlog(&scratch, &node, 40);
         let queue = node.pending();
         wait_until("the backlog has rested", || {

@@ -95,6 +95,9 @@ fn drop_and_make_again(
     slot: &str,
     (hole, cron): (Hole, &Cron),
 ) {
+    wait_until("nobody uses the slot", || {
+        node.sql("SELECT count(*) FROM pg_replication_slots WHERE active") == "0"
+    });
     node.sql(&format!("SELECT pg_drop_replication_slot('{slot}')"));
     cron.wait_for_a_run();
     if hole == Hole::Hours {

@@ -149,7 +149,7 @@ fn a_queue_that_its_server_does_not_archive_is_stored_and_then_confirmed_by_the_
     load::prepare(&node);
     let backup = node.back_up("backup");
     node.archive_all(&repository);
-    archive_with(&node, "/bin/false");
+    node.fail_archiving();
     let watch = Watch::start(&scratch, &node, &repository);
     load::some_load(&scratch, &node, 1, 50);
     for _ in 0..10 {
@@ -187,7 +187,7 @@ fn a_promotion_is_followed_from_one_watched_data_directory_to_the_other() {
     // From here on the watch stores, and no call of a server.
     standby.set("archive_command", "/bin/false");
     primary.archive_all(&repository);
-    archive_with(&primary, "/bin/false");
+    primary.fail_archiving();
     standby.start();
     let watch = Watch::start_with(&scratch, &[&primary, &standby], &repository, |_| {});
     load::some_load(&scratch, &primary, 1, 100);
@@ -223,7 +223,7 @@ fn a_clock_that_jumps_a_year_ahead_and_back_keeps_no_watch_from_its_work() {
     node.archive_to(&repository);
     node.start();
     load::prepare(&node);
-    archive_with(&node, "/bin/false");
+    node.fail_archiving();
     let jumped = scratch.path("jumped");
     let clock = Clock::ahead_while(&scratch, 365, &jumped);
     let watch = Watch::start_with(&scratch, &[&node], &repository, |command| clock.deceive(command));

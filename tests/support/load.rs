@@ -45,7 +45,7 @@ impl Load {
     /// Starts load that goes on until its server is gone: a few segments of 1 MiB a second, and no more where commits
     /// cost nothing, for all of it has to be replayed.
     pub fn start(scratch: &Scratch, node: &Node, round: u32) -> Load {
-        Load::run(scratch, node, round, &["-T", "600", "-R", "1000"])
+        Load::run(scratch, node, round, &["-T", "86400", "-R", "1000"])
     }
 
     fn run(scratch: &Scratch, node: &Node, round: u32, until: &[&str]) -> Load {

@@ -315,6 +315,28 @@ impl<'a> Node<'a> {
         });
     }
 
+    /// Takes the archive_command away, as an operator does who has a full disk to get rid of; returns when the archiver
+    /// has noticed, and something is pending.
+    pub fn stop_archiving(&self) {
+        self.set("archive_command", "");
+        self.sql("SELECT pg_reload_conf()");
+        // Since PostgreSQL 15 it says 'archiving is not configured', before that 'archive_command is not set'.
+        let said = || self.log().matches("archive_mode enabled, yet arch").count();
+        let before = said();
+        self.switch_segment();
+        wait_until("the archiver has no archive_command", || said() > before);
+    }
+
+    /// Lets every archive call fail; returns when the archiver has noticed, and something is pending.
+    pub fn fail_archiving(&self) {
+        let failures = || self.sql("SELECT failed_count FROM pg_stat_archiver").parse::<u64>().unwrap();
+        let before = failures();
+        self.set("archive_command", "/bin/false");
+        self.sql("SELECT pg_reload_conf()");
+        self.switch_segment();
+        wait_until("an archive call has failed", || failures() > before);
+    }
+
     /// Waits until recovery on this node has ended in a promotion.
     pub fn wait_until_promoted(&mut self) {
         wait_until(&format!("'{}' is promoted", self.name), || {

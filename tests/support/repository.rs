@@ -59,9 +59,16 @@ impl<'a> Repository<'a> {
         )
     }
 
-    /// The same, with so many segments fetched ahead of the server, and told what becomes of each.
+    /// The same with that many segments fetched ahead of the server, and a report of what becomes of each. It waits for
+    /// what is being fetched: on a busy machine the server would be faster than the process that fetches.
     pub fn restore_command_ahead(&self, segments: u32) -> String {
-        format!("{} --prefetch {segments} -v", self.restore_command())
+        let (spools, repository) = (self.scratch.path("*.walkeep-spool"), self.path.display());
+        format!(
+            "while pgrep -f 'repo {repository} .*--[l]ay-ready' >/dev/null && ! ls {}/%f.* >/dev/null 2>&1; \
+             do sleep 0.05; done; exec {} --prefetch {segments} -v",
+            spools.display(),
+            self.restore_command()
+        )
     }
 
     /// Where the file with that WAL name lies, in whatever form.

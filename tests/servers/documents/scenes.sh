@@ -6,7 +6,7 @@ sql() { psql -X -A -t -q -c "$1"; }
 
 # Polls until a command succeeds.
 until_it() {
-    tries=2400
+    tries=12000
     until "$@" >/dev/null 2>&1; do
         tries=$((tries - 1))
         [ "$tries" -gt 0 ] || { echo "waited in vain for: $*" >&2; return 1; }
