@@ -321,7 +321,7 @@ pub fn changed_at(path: &Path) -> SystemTime {
 
 /// A call under strace that is stopped after one of its system calls, until the test lets it go on.
 pub struct Stopped {
-    running: Running,
+    running: Option<Running>,
     pid: String,
 }
 
@@ -331,9 +331,19 @@ impl Stopped {
     }
 
     /// Lets it go on; how it ends.
-    pub fn go_on(self) -> Outcome {
+    pub fn go_on(mut self) -> Outcome {
         self.signal("CONT");
-        self.running.end()
+        self.running.take().unwrap().end()
+    }
+}
+
+impl Drop for Stopped {
+    /// A test that failed leaves no stopped process behind.
+    fn drop(&mut self) {
+        if let Some(Running(mut strace)) = self.running.take() {
+            let _ = Command::new("kill").args(["-KILL", &self.pid]).status();
+            let _ = strace.wait();
+        }
     }
 }
 
@@ -504,7 +514,7 @@ impl Scene {
             );
             pid.is_some()
         });
-        Stopped { running, pid: pid.unwrap() }
+        Stopped { running: Some(running), pid: pid.unwrap() }
     }
 
     /// Runs a call that hangs for ever when it opens a file, and has to end by itself all the same.
