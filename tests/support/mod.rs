@@ -9,6 +9,7 @@ pub mod node;
 pub mod product;
 pub mod repository;
 pub mod scratch;
+pub mod session;
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ fn bound() -> Duration {
     Duration::from_secs(if std::env::var_os("WALKEEP_TEST_LONG").is_some() { 1200 } else { 600 })
 }
 
-/// Between two looks: looking costs a process, and two cores have other work.
+/// Between two polls: each costs something, and two cores have other work.
 const LONGEST_PAUSE: Duration = Duration::from_millis(80);
 
 /// Polls until the condition holds; panics with `what` when it never does.

@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use super::product::{Product, client_program};
 use super::repository::Repository;
 use super::scratch::{Scratch, must_succeed};
+use super::session::Session;
 use super::wait_until;
 
 /// Settings of every node: small, quick, and reachable through a socket alone.
@@ -26,6 +27,7 @@ wal_log_hints = on
 max_wal_senders = 4
 hot_standby = on
 wal_retrieve_retry_interval = '100ms'
+checkpoint_timeout = '1h'
 timezone = 'UTC'
 log_timezone = 'UTC'
 ";
@@ -67,6 +69,7 @@ pub struct Node<'a> {
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
     server: Option<Child>,
+    session: Mutex<Option<Session>>,
 }
 
 impl<'a> Node<'a> {
@@ -107,6 +110,7 @@ impl<'a> Node<'a> {
             environment: Vec::new(),
             arguments: Vec::new(),
             server: None,
+            session: Mutex::new(None),
         }
     }
 
@@ -230,12 +234,14 @@ impl<'a> Node<'a> {
 
     /// kill -9 of the postmaster alone; its children find out by themselves.
     pub fn kill_postmaster(&mut self) {
+        self.disconnect();
         self.server.as_mut().unwrap().kill().unwrap();
         let status = self.reap();
         assert_eq!(status.signal(), Some(SIGKILL));
     }
 
     fn signal(&self, signal: &str) {
+        self.disconnect();
         let pid = self.server.as_ref().unwrap().id().to_string();
         must_succeed(Command::new("kill").args(["-s", signal, &pid]));
     }
@@ -247,6 +253,7 @@ impl<'a> Node<'a> {
 
     /// Waits for the postmaster, and then for whatever it has left running in the data directory.
     fn reap(&mut self) -> ExitStatus {
+        self.disconnect();
         wait_until(&format!("the postmaster of '{}' is gone", self.name), || self.ended().is_some());
         wait_until(&format!("the last process of '{}' is gone", self.name), || self.processes().is_empty());
         self.server.take().unwrap().wait().unwrap()
@@ -282,14 +289,18 @@ impl<'a> Node<'a> {
         self.try_sql(sql).unwrap_or_else(|error| panic!("'{}' refused <{sql}>: {error}", self.name))
     }
 
-    /// Runs SQL; what psql says when it fails.
+    /// Runs SQL in a session that goes on; what psql says when it fails, which ends the session.
     pub fn try_sql(&self, sql: &str) -> Result<String, String> {
-        let output = self.client("psql").args(["-X", "-A", "-t", "-q", "-c", sql]).output().unwrap();
-        if output.status.success() {
-            Ok(String::from_utf8(output.stdout).unwrap().trim_end().to_owned())
-        } else {
-            Err(String::from_utf8_lossy(&output.stderr).into_owned())
-        }
+        let mut kept = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = kept.take().unwrap_or_else(|| Session::start(self.client("psql")));
+        let (rows, session) = session.run(sql)?;
+        *kept = Some(session);
+        Ok(rows)
+    }
+
+    /// Ends the session, whose server is about to end.
+    fn disconnect(&self) {
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// A client program, pointed at this node by its environment.
@@ -456,6 +467,7 @@ impl Drop for Node<'_> {
                 lines[lines.len().saturating_sub(40)..].join("\n")
             );
         }
+        self.disconnect();
         let Some(mut server) = self.server.take() else { return };
         // The postmaster takes all its children along on SIGQUIT; no wait_until here, which could panic in a panic.
         let _ = Command::new("kill").args(["-s", "QUIT", &server.id().to_string()]).status();
