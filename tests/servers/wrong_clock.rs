@@ -122,7 +122,7 @@ fn a_clock_that_jumps_a_year_ahead_makes_nothing_more_go() {
 
     // A slot that is dropped, and its node looked at by the wrong clock, and by the right one again.
     primary.sql("SELECT pg_create_physical_replication_slot('standby', true)");
-    load::some_load(&scratch, &primary, 4, 50);
+    load::some_load(&scratch, &primary, 4, 500);
     primary.archive_all(&repository);
     claim(&right);
     let held = right.plan(POLICIES[3]);
