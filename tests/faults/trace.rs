@@ -50,21 +50,24 @@ pub enum Fault {
 const FAULTS: [Fault; 4] = [Fault::Error("EIO"), Fault::Error("ENOSPC"), Fault::Error("EACCES"), Fault::Kill];
 
 /// What a system call is made to do: anything may break or be killed. No space and no permission are only tried, but for
-/// long runs, where something is written or changed: what only looks fares as with any other error. So it is with a kill,
-/// which leaves the same behind at each look between two changes.
-fn faults_of(call: &str) -> impl Iterator<Item = Fault> {
-    let long = std::env::var_os("WALKEEP_TEST_LONG").is_some();
+/// long runs, if something is written or changed: a call that only reads fares as with any other error. So it is with a
+/// kill, which leaves the same behind at each read between two changes.
+fn faults_of(call: &Call) -> impl Iterator<Item = Fault> {
     let takes_space = ["write", "pwrite64", "fsync", "linkat", "rename", "renameat2", "mkdir"];
     let asks_permission = ["linkat", "unlink", "unlinkat", "rename", "renameat2", "chmod", "fchmod", "mkdir"];
-    let only_looks =
-        ["read", "pread64", "statx", "newfstatat", "getdents64", "lseek", "statfs"].contains(&call);
-    let (takes_space, asks_permission) = (takes_space.contains(&call), asks_permission.contains(&call));
+    let (takes_space, asks_permission) =
+        (takes_space.contains(&call.name), asks_permission.contains(&call.name));
+    let only_reads = call.only_reads;
     FAULTS.into_iter().filter(move |fault| match fault {
-        Fault::Error("ENOSPC") => long || takes_space,
-        Fault::Error("EACCES") => long || asks_permission,
-        Fault::Kill => long || !only_looks,
+        Fault::Error("ENOSPC") => is_long() || takes_space,
+        Fault::Error("EACCES") => is_long() || asks_permission,
+        Fault::Kill => is_long() || !only_reads,
         _ => true,
     })
+}
+
+fn is_long() -> bool {
+    std::env::var_os("WALKEEP_TEST_LONG").is_some()
 }
 
 /// One fault at one system call.
@@ -202,6 +205,8 @@ struct Call {
     name: &'static str,
     nth: usize,
     on: String,
+    /// Whether nothing is changed by it.
+    only_reads: bool,
 }
 
 /// What a call is made on: the path of its descriptor, and the names in it.
@@ -224,26 +229,33 @@ fn calls_of(command: &Command, log: &Path) -> Vec<Call> {
         let count = counts.entry(name).or_default();
         *count += 1;
         if in_main {
-            calls.push(Call { name, nth: *count, on: made_on(name, rest) });
+            let reads = ["read", "pread64", "statx", "newfstatat", "getdents64", "lseek", "statfs"];
+            let opens_to_read = name == "openat" && rest.contains("O_RDONLY") && !rest.contains("O_CREAT");
+            let only_reads = reads.contains(&name) || opens_to_read;
+            calls.push(Call { name, nth: *count, on: made_on(name, rest), only_reads });
         }
     }
     calls
 }
 
-/// Every fault at every system call that a command makes in its own code. Where it makes the same call on the same path
-/// again and again, the first and the last stand for those between them, but in long runs.
+/// Every fault at every system call that a command makes in its own code. But in long runs the first and the last stand for
+/// those between them if it makes the same call on the same path again and again, and one call in three for all that only
+/// read.
 pub fn injections(command: &Command, log: &Path) -> Vec<Injection> {
     let calls = calls_of(command, log);
-    let long = std::env::var_os("WALKEEP_TEST_LONG").is_some();
     let is_again = |call: &Call, others: &[Call]| {
         others.iter().any(|other| (other.name, &other.on) == (call.name, &call.on))
     };
-    let counts =
-        |at: usize| long || !(is_again(&calls[at], &calls[..at]) && is_again(&calls[at], &calls[at + 1..]));
+    let stands_for_itself = |at: usize| {
+        let call = &calls[at];
+        let is_between = is_again(call, &calls[..at]) && is_again(call, &calls[at + 1..]);
+        !is_between && (!call.only_reads || at % 3 == 0)
+    };
+    let counts = |at: usize| is_long() || stands_for_itself(at);
     let tried = calls.iter().enumerate().filter(|(at, _)| counts(*at)).map(|(_, call)| call);
     let found: Vec<Injection> = tried
-        .flat_map(|Call { name, nth, .. }| {
-            faults_of(name).map(|fault| Injection { call: (*name).to_owned(), nth: *nth, fault })
+        .flat_map(|call| {
+            faults_of(call).map(|fault| Injection { call: call.name.to_owned(), nth: call.nth, fault })
         })
         .collect();
     assert!(found.len() > 20, "a trace that shows the work: {found:?}");
