@@ -117,6 +117,12 @@ impl Workplace {
         self.path("data/pg_wal").join(name)
     }
 
+    /// Lets a source look as if it had just been written: no stamp vouches for it.
+    pub fn touch(&self, name: &str) {
+        let source = fs::File::options().append(true).open(self.source(name)).unwrap();
+        source.set_modified(SystemTime::now()).unwrap();
+    }
+
     pub fn walkeep(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_walkeep"));
         command.env_clear().args(args).current_dir(self.dir.path());
