@@ -613,7 +613,13 @@ fn more_events_than_the_system_keeps_hide_no_file() {
 fn notification(manager: &UnixDatagram) -> String {
     manager.set_read_timeout(Some(BOUND)).unwrap();
     let mut bytes = [0; 4096];
-    let length = manager.recv(&mut bytes).unwrap();
+    // A process that was stopped for a while is told that its call was interrupted.
+    let length = loop {
+        match manager.recv(&mut bytes) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            received => break received.unwrap(),
+        }
+    };
     String::from_utf8(bytes[..length].to_vec()).unwrap()
 }
 
