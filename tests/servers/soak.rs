@@ -16,7 +16,7 @@ use crate::support::wait_until;
 fn extent() -> (u32, Duration) {
     match std::env::var_os("WALKEEP_TEST_LONG") {
         Some(_) => (1000, Duration::from_secs(600)),
-        None => (20, Duration::from_secs(60)),
+        None => (20, Duration::from_secs(20)),
     }
 }
 
