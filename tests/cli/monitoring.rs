@@ -157,7 +157,7 @@ impl Prometheus {
             .arg(format!("--web.listen-address={free}"))
             .stderr(told)
             .spawn()
-            .expect("prometheus runs: 'sh tests/run.sh --long' installs it");
+            .expect("prometheus runs: 'sh tests/run.sh --long packages' installs it");
         let prometheus = Self(child, free);
         until("Prometheus is ready", || {
             prometheus.ask("/-/ready").is_ok_and(|answer| answer.contains(" 200 OK"))
@@ -196,7 +196,7 @@ impl Drop for Prometheus {
 }
 
 #[test]
-#[ignore = "it needs Prometheus: sh tests/run.sh --long"]
+#[ignore = "it needs Prometheus: sh tests/run.sh --long packages"]
 fn prometheus_evaluates_the_rules_and_what_the_dashboard_asks() {
     let scene = Scene::with_repository("zstd");
     SEGMENTS.iter().for_each(|name| offer(&scene, name));

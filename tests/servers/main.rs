@@ -18,7 +18,7 @@ macro_rules! on_every_server {
         on_every_server!(@ kingbase_shape, KINGBASE_SHAPE, $($promise),+);
         mod postgresql_12 {
             $(#[test]
-            #[ignore = "the shape of KingbaseES is this server; long runs try both"]
+            #[ignore = "PostgreSQL 12, which the shape of KingbaseES is: sh tests/run.sh --long matrix"]
             fn $promise() {
                 super::$promise(crate::support::product::POSTGRESQL_12);
             })+
