@@ -334,8 +334,10 @@ impl<'a> Node<'a> {
         // Since PostgreSQL 15 it says 'archiving is not configured', before that 'archive_command is not set'.
         let said = || self.log().matches("archive_mode enabled, yet arch").count();
         let before = said();
-        self.switch_segment();
-        wait_until("the archiver has no archive_command", || said() > before);
+        wait_until("the archiver has no archive_command", || {
+            self.give_work_to_archiver();
+            said() > before
+        });
     }
 
     /// Lets every archive call fail; returns when the archiver has noticed, and something is pending.
@@ -344,8 +346,17 @@ impl<'a> Node<'a> {
         let before = failures();
         self.set("archive_command", "/bin/false");
         self.sql("SELECT pg_reload_conf()");
-        self.switch_segment();
-        wait_until("an archive call has failed", || failures() > before);
+        wait_until("an archive call has failed", || {
+            self.give_work_to_archiver();
+            failures() > before
+        });
+    }
+
+    /// Gives the archiver something to do: what it got before may have been archived by the command that it had.
+    fn give_work_to_archiver(&self) {
+        if self.pending().is_empty() {
+            self.switch_segment();
+        }
     }
 
     /// Waits until recovery on this node has ended in a promotion.
