@@ -249,7 +249,7 @@ pub fn injections(command: &Command, log: &Path) -> Vec<Injection> {
     let stands_for_itself = |at: usize| {
         let call = &calls[at];
         let is_between = is_again(call, &calls[..at]) && is_again(call, &calls[at + 1..]);
-        !is_between && (!call.only_reads || at % 3 == 0)
+        !is_between && (!call.only_reads || at.is_multiple_of(3))
     };
     let counts = |at: usize| is_long() || stands_for_itself(at);
     let tried = calls.iter().enumerate().filter(|(at, _)| counts(*at)).map(|(_, call)| call);
