@@ -274,8 +274,8 @@ summary() {
         END { printf "%d passed, %d failed%s\n", p, f, s ? sprintf(", %d skipped", s) : ""; exit f != 0 }' "$logs/groups"
 }
 
-# Servers wait for each other and for their clients, so a few more tests than cores run at once.
-threads=RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
+# Tests wait for processes, and servers for each other, so more tests than cores run at once.
+threads=RUST_TEST_THREADS=${RUST_TEST_THREADS:-8}
 
 # run_tests NAME DIRECTORY ARGUMENTS...: cargo test, with the tests' files and servers in that directory.
 run_tests() {

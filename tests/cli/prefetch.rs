@@ -40,17 +40,15 @@ fn inode(path: impl Into<PathBuf>) -> u64 {
     fs::symlink_metadata(path.into()).unwrap().ino()
 }
 
-/// Waits until no process fetches ahead any more. One that a call started is there when that call has ended.
+/// Waits until no process is left in the data directory: one that a call started is there when that call has ended. Its
+/// command line shows later, and its locks are gone no later than its place.
 #[track_caller]
 fn settle(scene: &Scene) {
     let data = scene.path("data");
-    let is_prefetch = |process: &Path| {
-        let words = fs::read(process.join("cmdline")).unwrap_or_default();
-        let is_meant = words.split(|byte| *byte == 0).any(|word| word == b"--lay-ready");
-        is_meant && fs::read_link(process.join("cwd")).is_ok_and(|directory| directory == data)
-    };
-    until("no process fetches ahead", || {
-        !fs::read_dir("/proc").unwrap().flatten().any(|process| is_prefetch(&process.path()))
+    let is_there =
+        |process: &Path| fs::read_link(process.join("cwd")).is_ok_and(|directory| directory == data);
+    until("no process prefetches", || {
+        !fs::read_dir("/proc").unwrap().flatten().any(|process| is_there(&process.path()))
     });
 }
 
