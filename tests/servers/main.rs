@@ -49,6 +49,7 @@ mod kept_backups;
 mod killed_archive_calls;
 mod prefetch;
 mod prune;
+mod records;
 mod repmgr;
 mod rewind;
 mod run_state;
