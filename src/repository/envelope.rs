@@ -8,6 +8,7 @@ use zstd::zstd_safe::CParameter;
 
 use super::Form;
 use super::digest::{Digest, Hasher, fill, for_each_hashed};
+use super::frames::{Lz4Frames, ZstdFrames};
 use crate::storage::StagedObject;
 
 /// The whole first frame, in bytes.
@@ -173,7 +174,8 @@ fn length_changed() -> io::Error {
 pub struct Decoded<'r> {
     /// The envelope, where the file is in stored form 1.
     pub envelope: Option<Envelope>,
-    /// The WAL file's bytes. They end in an error where the stored file is cut short or damaged.
+    /// The WAL file's bytes: those of all frames. They end in an error if the stored file is cut short or damaged, or has
+    /// anything after its last frame; of a plain file neither can be seen.
     pub bytes: Box<dyn Read + Send + 'r>,
 }
 
@@ -185,14 +187,15 @@ pub fn decode<'r>(form: Form, mut stored: Box<dyn Read + Send + 'r>) -> io::Resu
     let bytes: Box<dyn Read + Send + 'r> = match form {
         Form::Plain => stored,
         Form::Gzip => Box::new(flate2::read::MultiGzDecoder::new(stored)),
-        Form::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(stored)),
+        Form::Lz4 => Box::new(Lz4Frames::new(stored)?),
         Form::Zstd => {
             let mut first = vec![0; FRAME_BYTES];
             let filled = fill(&mut *stored, &mut first)?;
             first.truncate(filled);
             let envelope = Envelope::parse(&first)?;
             let whole = Cursor::new(first).chain(stored);
-            return Ok(Decoded { envelope, bytes: Box::new(zstd::stream::read::Decoder::new(whole)?) });
+            let size = envelope.as_ref().map(|envelope| envelope.size);
+            return Ok(Decoded { envelope, bytes: Box::new(ZstdFrames::new(whole, size)?) });
         }
     };
     Ok(Decoded { envelope: None, bytes })

@@ -10,6 +10,7 @@ mod envelope;
 mod error;
 mod fetch;
 mod fingerprint;
+mod frames;
 #[cfg(test)]
 mod fuzz;
 mod holdings;
