@@ -88,7 +88,7 @@ complete -c walkeep -n "__fish_walkeep_using_subcommand archive" -l no-header-ch
 complete -c walkeep -n "__fish_walkeep_using_subcommand archive" -s v -l verbose -d 'Says more on standard error'
 complete -c walkeep -n "__fish_walkeep_using_subcommand archive" -s q -l quiet -d 'Says nothing but errors'
 complete -c walkeep -n "__fish_walkeep_using_subcommand archive" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -l retry-budget -d 'How long failures are retried before the server is told [default: 30s]' -r
+complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -l retry-budget -d 'How long to retry failures [default: 30s; on a standby 3s]' -r
 complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -l timeout -d 'Gives up after this time, with an error [default: 5m]' -r
 complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -l prefetch -d 'Fetches up to so many of the next segments while the server replays, and lays them ready; for a server\'s recovery only, not for pg_rewind, and not where the server is process 1 of a container. They take that much space beside the data directory [env: WALKEEP_PREFETCH] [default: 0, off]' -r
 complete -c walkeep -n "__fish_walkeep_using_subcommand restore" -l spool -d 'Where they lie ready: a directory outside the data directory, best on the file system of the WAL directory [default: DATA_DIRECTORY.walkeep-spool, or beside the WAL directory where that lies elsewhere]' -r -F

@@ -210,7 +210,7 @@ pub(super) struct RestoreArgs {
     pub wal_name: String,
     /// Where it goes: %p
     pub destination: PathBuf,
-    /// How long failures are retried before the server is told [default: 30s]
+    /// How long to retry failures [default: 30s; on a standby 3s]
     #[arg(long, value_name = "DURATION")]
     pub retry_budget: Option<Duration>,
     /// Gives up after this time, with an error [default: 5m]

@@ -10,13 +10,14 @@ use super::settings::{Settings, data_directory_without_config};
 use super::stderr::Stderr;
 use super::units::Files;
 use crate::commands::{
-    Answer, Begins, Hint, OnError, Prefetch, RestoreRequest, Supply, answer_on_failure, restore,
+    Answer, Begins, Delivered, Hint, Notice, OnError, Prefetch, RestoreRequest, Supply, answer_on_failure,
+    restore,
 };
 use crate::output::Failure;
-use crate::wal::WalFileName;
+use crate::wal::{Timeline, WalFileName};
 
-/// How long failures are retried where nobody says.
-const RETRY_BUDGET: Duration = Duration::from_secs(30);
+/// How long failures are retried while a promotion is requested, unless the configuration says.
+const PROMOTE_BUDGET: Duration = Duration::from_secs(30);
 
 /// The exit code for what the server is to be told. Above 125 it stops; up to that it takes the file for absent.
 const fn code(answer: Answer) -> u8 {
@@ -76,10 +77,8 @@ pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
         data_directory,
         header_check: !args.no_header_check,
         gap_is_end: args.gap_is_end,
-        retry_budget: args
-            .retry_budget
-            .or(settings.restore_retry_budget)
-            .map_or(RETRY_BUDGET, |budget| budget.0),
+        retry_budget: args.retry_budget.or(settings.restore_retry_budget).map(|budget| budget.0),
+        promote_budget: settings.restore_promote_budget.map_or(PROMOTE_BUDGET, |budget| budget.0),
         on_error,
         prefetch: meant(args, settings),
         clock: &SystemClock::start(),
@@ -100,12 +99,19 @@ pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
         Err(error) => unfinished(&error),
         Ok(Err(failure)) => failed(&failure.error, failure.error.hint(), failure.answer),
         Ok(Ok(report)) => {
+            for (what, hint) in report.notices.iter().map(Notice::text) {
+                err.warning(&Failure { what, causes: Vec::new(), hint });
+            }
             match report.delivered {
-                Some(digest) if report.lay_ready => {
-                    err.info(format!("delivered '{name}', which lay ready, sha256 {digest}"));
+                Some(Delivered::Prefetched(digest)) => {
+                    err.info(format!("delivered '{name}', which was prefetched, sha256 {digest}"));
                 }
-                Some(digest) => err.info(format!("delivered '{name}', sha256 {digest}")),
-                None => err.info_to_people(format!("'{name}' is not in the repository")),
+                Some(Delivered::Stored(digest)) => err.info(format!("delivered '{name}', sha256 {digest}")),
+                Some(Delivered::Made) => {}
+                None if report.notices.is_empty() => {
+                    err.info_to_people(format!("'{name}' is not in the repository"));
+                }
+                None => {}
             }
             let no_prefetch = |error: &dyn std::error::Error| {
                 err.detail(&Failure::new("cannot fetch ahead".to_owned(), error, None));
@@ -114,6 +120,10 @@ pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
                 Supply::Enough => {}
                 Supply::Low => start().unwrap_or_else(|error| no_prefetch(&error)),
                 Supply::NoSpool(error) => no_prefetch(error),
+            }
+            // Nothing was opened for this one, and nothing is now.
+            if name == WalFileName::TimelineHistory(Timeline::FIRST) {
+                return code(report.answer());
             }
             let (code, node) = (code(report.answer()), (&store, request.data_directory.as_deref()));
             // A standby may well read a repository that it cannot write; then nobody who prunes knows of it. It is told where

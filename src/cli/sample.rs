@@ -46,8 +46,10 @@ const SAMPLE: &str = r#"# The settings of walkeep for one cluster. A line that b
 [restore]
 # What a failure tells the server: "auto" stops a recovery and lets a standby ask again; "stop", "continue".
 #on_error = "auto"
-# How long a failure is retried before the server is told.
+# How long a failure is retried before the server gets its answer; 3s by default on a standby, which asks again.
 #retry_budget = "30s"
+# How long it is retried at least while a promotion is requested: one in an outage may lose what is archived.
+#promote_budget = "30s"
 # How many segments are fetched ahead while the server replays; 0 is off.
 #prefetch = 0
 # Where they lie ready: outside the data directory, best on the same file system. Beside it where nothing is set.

@@ -21,7 +21,7 @@ use crate::storage::DirectoryStore;
 const CONFIG_FILE: &str = "/etc/walkeep/walkeep.toml";
 
 /// Every key of the config file.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "log",
     "cluster.pgdata",
     "cluster.node",
@@ -36,6 +36,7 @@ const KEYS: [&str; 22] = [
     "archive.jobs",
     "restore.on_error",
     "restore.retry_budget",
+    "restore.promote_budget",
     "restore.prefetch",
     "restore.spool",
     "prune.nodes",
@@ -67,6 +68,7 @@ pub(super) struct Settings {
     pub gate_stuck_after: Option<Duration>,
     pub restore_on_error: OnError,
     pub restore_retry_budget: Option<Duration>,
+    pub restore_promote_budget: Option<Duration>,
     pub restore_prefetch: usize,
     pub restore_spool: Option<PathBuf>,
     pub slot_grace: time::Duration,
@@ -227,6 +229,7 @@ impl Settings {
             gate_stuck_after: file.parsed("gate.stuck_after", str::parse)?,
             restore_on_error: on_error.unwrap_or(OnError::Auto),
             restore_retry_budget: file.parsed("restore.retry_budget", str::parse)?,
+            restore_promote_budget: file.parsed("restore.promote_budget", str::parse)?,
             restore_prefetch: match text_variable("WALKEEP_PREFETCH") {
                 Some(text) => text
                     .parse()

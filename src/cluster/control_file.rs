@@ -51,6 +51,23 @@ pub struct ControlFile {
     pub crc_offset: usize,
 }
 
+impl ControlFile {
+    /// The timeline that the server is on: the checkpoint's, or that of the recovery minimum, which is ahead from the end of
+    /// a promotion until its first checkpoint is complete, minutes later (`UpdateControlFile` and `CreateEndOfRecoveryRecord`
+    /// in access/transam/xlog.c).
+    #[must_use]
+    pub fn own_timeline(&self) -> Timeline {
+        let minimum = self.min_recovery_timeline.and_then(Timeline::new);
+        minimum.map_or(self.timeline, |minimum| minimum.max(self.timeline))
+    }
+
+    /// The furthest position that the server is known to have replayed or written.
+    #[must_use]
+    pub fn known_position(&self) -> Lsn {
+        self.checkpoint.max(self.min_recovery)
+    }
+}
+
 /// A `wal_level` as the control file has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalLevel {

@@ -30,7 +30,7 @@ pub use backlog::{Backlog, Head, LastDone, Pace, Queue, Strangers, goes_on_in_ch
 pub use control_file::{ClusterState, ControlFile, ControlFileError, WalLevel};
 pub use dialect::Dialect;
 pub use layout::LayoutFault;
-pub use recovery::Recovery;
+pub use recovery::{Recovery, TargetTimeline};
 pub use replication_slot::{Invalidation, SlotPersistency, SlotState, SlotStateError};
 pub use run_state::{Role, RunState};
 pub use server_config::{ArchiveMode, ConfigFault, FaultKind, Origin, ServerConfig, Setting};

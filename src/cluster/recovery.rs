@@ -3,7 +3,9 @@ use std::path::Path;
 use super::dialect::RecoveryFiles;
 use super::layout::is_there;
 use super::server_config::{parse_bool, scanner};
-use super::{ClusterError, read_text};
+use super::{Cluster, ClusterError, MOST_TEXT_BYTES, read_at_most, read_text};
+use crate::fsx::for_each_name;
+use crate::wal::{Timeline, TimelineHistory, WalFileName};
 
 /// Recovery: whether the server was told, when it started last or starts next, to take WAL from elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,83 @@ pub(super) fn of(data_directory: &Path, files: RecoveryFiles) -> Result<Recovery
             }))
         }
     }
+}
+
+/// The timeline that a recovery is to follow (`recovery_target_timeline`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetTimeline {
+    /// The newest that the server finds by asking for one history after another, until one is not there.
+    Latest,
+    /// The one that the server is on.
+    Current,
+    /// This one.
+    Number(Timeline),
+}
+
+impl Cluster {
+    /// Which timeline a recovery is to follow: what the configuration says, else the server's default. A value that no
+    /// server takes counts as the default; a server with such a value does not start.
+    pub fn target_timeline(&self) -> Result<TargetTimeline, ClusterError> {
+        // 12 changed the default (xlog.c before, guc_tables.c since).
+        let default = match self.dialect.recovery {
+            RecoveryFiles::Signals => TargetTimeline::Latest,
+            RecoveryFiles::RecoveryConf => TargetTimeline::Current,
+        };
+        let config = self.server_config()?;
+        let value = config.value("recovery_target_timeline").map(|setting| setting.value.as_str());
+        Ok(value.and_then(parse_target).unwrap_or(default))
+    }
+
+    /// Whether somebody asks this standby to be promoted now: the file that `pg_ctl promote` leaves and a server removes when
+    /// it has seen it, or the trigger file that the configuration names (up to 15).
+    pub fn is_asked_to_promote(&self) -> Result<bool, ClusterError> {
+        for name in ["promote", "fallback_promote"] {
+            if is_there(&self.data_directory.join(name), |_| true)? {
+                return Ok(true);
+            }
+        }
+        let config = self.server_config()?;
+        let named = config.value("promote_trigger_file").or_else(|| config.value("trigger_file"));
+        match named.filter(|setting| !setting.value.is_empty()) {
+            Some(setting) => is_there(&self.data_directory.join(&setting.value), |_| true),
+            None => Ok(false),
+        }
+    }
+
+    /// A timeline's history in the WAL directory, byte for byte; `None` if there is none that can be read: the server
+    /// then goes by what `restore_command` delivers.
+    #[must_use]
+    pub fn history_text(&self, timeline: Timeline) -> Option<Vec<u8>> {
+        let path = self.wal_directory.join(WalFileName::TimelineHistory(timeline).to_string());
+        let text = read_at_most(&path, MOST_TEXT_BYTES).ok()?;
+        TimelineHistory::parse(timeline, &text).is_ok().then_some(text)
+    }
+
+    /// The timelines whose histories are in the WAL directory, in ascending order.
+    pub fn histories(&self) -> Result<Vec<Timeline>, ClusterError> {
+        let mut timelines = Vec::new();
+        for_each_name(&self.wal_directory, |name, _| {
+            let name = std::str::from_utf8(name).ok().filter(|name| name.ends_with(".history"));
+            timelines.extend(name.and_then(|name| name.parse().ok()).and_then(WalFileName::history_of));
+        })?;
+        timelines.sort_unstable();
+        Ok(timelines)
+    }
+}
+
+/// Reads the setting as servers do: a word, or a number as C's `strtoul` reads it.
+fn parse_target(value: &str) -> Option<TargetTimeline> {
+    match value.to_ascii_lowercase().as_str() {
+        "latest" => return Some(TargetTimeline::Latest),
+        "current" | "controlfile" => return Some(TargetTimeline::Current),
+        _ => {}
+    }
+    let number = match value.strip_prefix("0x").or_else(|| value.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None if value.len() > 1 && value.starts_with('0') => u32::from_str_radix(value, 8),
+        None => value.parse(),
+    };
+    number.ok().and_then(Timeline::new).map(TargetTimeline::Number)
 }
 
 /// Whether the last `standby_mode` of a recovery.conf is on.
@@ -75,6 +154,24 @@ mod tests {
             "my_standby_mode = on",
         ] {
             assert!(!is_standby_mode(conf), "{conf}");
+        }
+    }
+
+    #[test]
+    fn a_target_timeline_is_read_as_servers_read_it() {
+        let number = |number| Timeline::new(number).map(TargetTimeline::Number);
+        for (value, target) in [
+            ("latest", Some(TargetTimeline::Latest)),
+            ("current", Some(TargetTimeline::Current)),
+            ("3", number(3)),
+            ("0x1F", number(31)),
+            ("017", number(15)),
+            ("", None),
+            ("0", None),
+            ("newest", None),
+            ("-1", None),
+        ] {
+            assert_eq!(parse_target(value), target, "{value}");
         }
     }
 

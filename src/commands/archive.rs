@@ -5,6 +5,7 @@ mod ahead;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::records::has_only_parents_wal;
 use super::source::{SourceFile, stamp_at};
 use super::{Clock, ForeignOwner, Hint};
 use crate::cluster::{Cluster, ClusterError, ControlFile, is_complete_in, is_wal_directory};
@@ -194,6 +195,11 @@ pub fn archive<'a>(request: &'a ArchiveRequest<'a>) -> Result<Archived<'a>, Arch
     let mut source = SourceFile::open(path)?;
     let cluster = request.data_directory.as_deref().map(Cluster::find).transpose()?;
     let control = cluster.as_ref().map(Cluster::control_file).transpose()?;
+    if let (Some(cluster), Some(control)) = (&cluster, &control)
+        && is_begun_only(Belonging { cluster, control }, path, name)
+    {
+        return Ok(stored());
+    }
     let identity = terms.prove(path, name, &source, control.as_ref(), &repository)?;
     repository.bind(identity, cluster.as_ref().map(|cluster| cluster.dialect().key()), request.origin)?;
     let put = terms.put(name, &mut source, identity, &repository)?;
@@ -252,6 +258,9 @@ impl Terms<'_> {
             return Ok((Put::AlreadyStored, bytes));
         }
         let mut source = SourceFile::open(path)?;
+        if is_begun_only(of, path, name) {
+            return Ok((Put::AlreadyStored, source.stamp().size));
+        }
         let identity = self.prove_of(path, name, &source, of, repository)?;
         let put = self.put(name, &mut source, identity, repository)?;
         Ok((put, source.stamp().size))
@@ -277,6 +286,9 @@ impl Terms<'_> {
         // Of one that was written just now no stamp would be kept: it would be read twice.
         if !source.stamp().has_rested(self.origin.now) {
             return Ok(Attempt::TooNew);
+        }
+        if is_begun_only(of, path, name) {
+            return Ok(Attempt::Known);
         }
         let identity = self.prove_of(path, name, &source, of, repository)?;
         let bytes = source.stamp().size;
@@ -370,6 +382,13 @@ impl Terms<'_> {
         let Self { level, show_time, .. } = *self;
         Offer { name, source, identity, level, packing, show_time }
     }
+}
+
+/// Whether a file is the beginning of a timeline that has no WAL of its own in it yet: the parent's WAL is in the parent's
+/// file, and under this name it would be in the way of the real one.
+fn is_begun_only(of: Belonging<'_>, path: &Path, name: WalFileName) -> bool {
+    let WalFileName::Segment(name) = name else { return false };
+    has_only_parents_wal(of.cluster, path, name, of.control.segment_size)
 }
 
 /// How long somebody else is waited for who seems to go on with a file of this size in bytes: far longer than it takes

@@ -14,6 +14,7 @@ mod inspect;
 mod observer;
 mod pool;
 mod prune;
+mod records;
 mod restore;
 mod set_aside;
 mod source;
@@ -47,8 +48,8 @@ pub use inspect::{
 pub use observer::{Observer, Progress, Unobserved};
 pub use prune::{PruneError, PruneReport, PruneRequest, PruneTally, Standing, prune, prune_seen};
 pub use restore::{
-    Answer, Clock, OnError, Prefetch, PrefetchError, RestoreError, RestoreFailure, RestoreReport,
-    RestoreRequest, SpoolError, Supply, answer_on_failure, prefetch, restore,
+    Answer, Clock, Delivered, Notice, OnError, Prefetch, PrefetchError, RestoreError, RestoreFailure,
+    RestoreReport, RestoreRequest, SpoolError, Supply, answer_on_failure, prefetch, restore,
 };
 pub use set_aside::{SetAsideError, SetAsideReport, SetAsideRequest, set_aside};
 pub use status::{ArchiveOverview, NodeOverview, StatusReport, StatusRequest, TimelineOverview, status};

@@ -1,25 +1,31 @@
 //! `restore`: one WAL file, whole and proven, under the destination that the server named; or an answer that
-//! makes the server do the right thing. A wrong "not there" ends a recovery early and loses data.
+//! makes the server do the right thing. A wrong "not there" ends a recovery early and loses data; a wrong failure stops a
+//! server that could have gone on. Which answer is right depends on what is requested, and on where the server is.
 
+mod error;
+mod fork;
+mod history;
 mod prefetch;
+mod segment;
+mod server;
 mod spool;
+mod state;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use error::{Notice, RestoreError};
 pub use prefetch::{PrefetchError, prefetch};
 pub use spool::SpoolError;
 
-use super::source::SourceFile;
-use super::{ForeignOwner, Hint};
-use crate::cluster::{Cluster, ControlFile, Recovery};
-use crate::fsx::{Delivery, PathError, foreign_owner};
-use crate::repository::{Digest, Expected, Repository, RepositoryError, Source as _, header_agrees};
+use super::ForeignOwner;
+use crate::cluster::{ControlFile, Recovery};
+use crate::fsx::{Delivery, foreign_owner};
+use crate::repository::{Digest, Expected, Repository, RepositoryError};
 use crate::storage::Store;
-use crate::wal::{
-    LONG_HEADER_BYTES, LongPageHeader, SegmentName, SegmentSize, Timeline, TimelineHistory, WalFileName,
-};
+use crate::wal::{SegmentName, SegmentSize, Timeline, WalFileName};
 use prefetch::{Scene, behind};
+use server::Server;
 use spool::Bond;
 
 /// What is asked for, and where it has to go.
@@ -36,8 +42,10 @@ pub struct RestoreRequest<'a> {
     pub header_check: bool,
     /// Whether a gap in the archive is taken for its end.
     pub gap_is_end: bool,
-    /// How long failures are retried.
-    pub retry_budget: Duration,
+    /// How long failures are retried; `None` for the default of where the server is.
+    pub retry_budget: Option<Duration>,
+    /// How long failures are retried at least while a promotion is requested, or ends.
+    pub promote_budget: Duration,
     /// What a failure makes the server do.
     pub on_error: OnError,
     /// How far is fetched ahead of the server; `None` where nothing is.
@@ -93,12 +101,23 @@ pub enum Answer {
 /// What was delivered, and what comes next.
 #[derive(Debug)]
 pub struct RestoreReport {
-    /// The digest of the file; `None` where the repository does not have it.
-    pub delivered: Option<Digest>,
-    /// Whether it lay ready.
-    pub lay_ready: bool,
+    /// What was delivered; `None` if the server is to go on without the file.
+    pub delivered: Option<Delivered>,
+    /// What the server's log should say of it.
+    pub notices: Vec<Notice>,
     /// Whether more has to be fetched ahead.
     pub supply: Supply,
+}
+
+/// What was delivered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delivered {
+    /// The stored file, with this digest.
+    Stored(Digest),
+    /// The same, which was prefetched.
+    Prefetched(Digest),
+    /// What was made out of other stored files: a notice says so.
+    Made,
 }
 
 /// What lies ready for the calls that come next.
@@ -113,6 +132,10 @@ pub enum Supply {
 }
 
 impl RestoreReport {
+    const fn absent() -> Self {
+        Self { delivered: None, notices: Vec::new(), supply: Supply::Enough }
+    }
+
     /// What the server is told.
     #[must_use]
     pub const fn answer(&self) -> Answer {
@@ -129,162 +152,99 @@ pub struct RestoreFailure {
     pub answer: Answer,
 }
 
-/// Why a file was not delivered.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    /// The wrong user.
-    #[error(transparent)]
-    ForeignOwner(#[from] ForeignOwner),
-    /// The repository did not give it.
-    #[error(transparent)]
-    Repository(#[from] RepositoryError),
-    /// The destination cannot be written.
-    #[error(transparent)]
-    Destination(#[from] PathError),
-    /// The repository lacks a segment in its middle.
-    #[error("the repository has a gap: '{from}' is not stored, but '{next}' is")]
-    Gap {
-        /// What was asked for: the first of the missing ones, as far as this call can tell.
-        from: SegmentName,
-        /// The next one that is there.
-        next: SegmentName,
-    },
-    /// What is stored begins later.
-    #[error("'{from}' is older than everything that is stored: its timeline begins with '{next}' there")]
-    BeforeAll {
-        /// What was asked for.
-        from: SegmentName,
-        /// The first one that is there.
-        next: SegmentName,
-    },
-    /// The repository lacks a segment that a stored timeline follows.
-    #[error("the repository has a gap: '{from}' is not stored, but timeline {child} follows it to its end")]
-    GapBeforeFork {
-        /// What was asked for.
-        from: SegmentName,
-        /// The timeline that needs it.
-        child: Timeline,
-    },
-    /// The repository has segments of a timeline, but not its history.
-    #[error("the repository has segments of timeline {0}, but not its history")]
-    NoHistory(Timeline),
-}
+/// How long failures are retried by default, in a recovery and at its end, which nothing else repeats.
+const RETRY_BUDGET: Duration = Duration::from_secs(30);
 
-impl RestoreError {
-    /// Whether the next try may end otherwise: what the medium or the network did, not what the file is.
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Repository(error) => matches!(
-                error,
-                RepositoryError::Store(_)
-                    | RepositoryError::NotARepository { .. }
-                    | RepositoryError::Damaged { .. }
-            ),
-            Self::ForeignOwner(_)
-            | Self::Destination(_)
-            | Self::BeforeAll { .. }
-            | Self::Gap { .. }
-            | Self::GapBeforeFork { .. }
-            | Self::NoHistory(_) => false,
-        }
-    }
-}
-
-impl Hint for RestoreError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::ForeignOwner(error) => error.hint(),
-            Self::Repository(error) => error.hint(),
-            Self::Destination(_) => None,
-            Self::BeforeAll { .. } => Some(
-                "It was pruned, or never archived here: recover from a newer base backup, or archive what an older archive or \
-                 a WAL directory of this cluster still has of it. --gap-is-end goes on, and loses everything that is stored \
-                 behind."
-                    .to_owned(),
-            ),
-            Self::Gap { .. } | Self::GapBeforeFork { .. } | Self::NoHistory(_) => Some(
-                "Find the missing files in a WAL directory of this cluster or of its standbys, and archive them. \
-                 Where the recovery target lies before the gap, the server only reads ahead: --gap-is-end goes \
-                 on, and loses what lies behind the gap."
-                    .to_owned(),
-            ),
-        }
-    }
-}
+/// The same for a standby, which asks again by itself.
+const STANDBY_RETRY_BUDGET: Duration = Duration::from_secs(3);
 
 /// Delivers one file, retrying what may pass.
 ///
 /// # Errors
-/// When it can be neither delivered nor proven absent; the failure says what to tell the server.
+/// When it can be neither delivered nor proven absent; the failure says what the server is to do.
 pub fn restore(request: &RestoreRequest<'_>) -> Result<RestoreReport, RestoreFailure> {
     const FIRST_PAUSE: Duration = Duration::from_millis(100);
     const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-    let cluster = request.data_directory.as_deref().and_then(|dir| Cluster::find(dir).ok());
-    let standby = is_standby(cluster.as_ref());
-    let control = cluster.as_ref().and_then(|cluster| cluster.control_file().ok());
+    let server = Server::of(request.data_directory.as_deref());
+    // No server ever wrote this one, and each asks for it at the end of its first promotion.
+    if request.name == WalFileName::TimelineHistory(Timeline::FIRST) {
+        return Ok(RestoreReport::absent());
+    }
     let mut pause = FIRST_PAUSE;
     loop {
-        let error = match deliver(request, standby, cluster.as_ref(), control.as_ref()) {
+        let error = match answer(request, &server) {
             Ok(report) => return Ok(report),
             Err(error) => error,
         };
-        let time_left = request.retry_budget.saturating_sub(request.clock.elapsed());
+        let time_left = budget(request, &server).saturating_sub(request.clock.elapsed());
         if !error.may_pass() || time_left < pause {
-            return Err(RestoreFailure { error, answer: on_failure(request.on_error, standby) });
+            return give_up(request, &server, error);
         }
         request.clock.sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
+/// How long failures are retried in all. Whether a promotion is requested is read anew each time.
+fn budget(request: &RestoreRequest<'_>, server: &Server) -> Duration {
+    let default = match server.recovery {
+        Recovery::Standby => STANDBY_RETRY_BUDGET,
+        Recovery::Archive | Recovery::None => RETRY_BUDGET,
+    };
+    let usual = request.retry_budget.unwrap_or(default);
+    if server.is_asked_to_promote() { usual.max(request.promote_budget) } else { usual }
+}
+
+/// What is answered when the repository does not.
+fn give_up(
+    request: &RestoreRequest<'_>,
+    server: &Server,
+    error: RestoreError,
+) -> Result<RestoreReport, RestoreFailure> {
+    if let WalFileName::TimelineHistory(timeline) = request.name
+        && let Some(report) = history::without_repository(request, server, timeline, &error)
+    {
+        return Ok(report);
+    }
+    Err(RestoreFailure { error, answer: on_failure(request.on_error, server.recovery) })
+}
+
 /// What a server is told of a failure. No data directory to be found counts as recovery.
 #[must_use]
 pub fn answer_on_failure(on_error: OnError, data_directory: Option<&Path>) -> Answer {
-    let cluster = data_directory.and_then(|dir| Cluster::find(dir).ok());
-    on_failure(on_error, is_standby(cluster.as_ref()))
+    on_failure(on_error, Server::of(data_directory).recovery)
 }
 
-fn on_failure(on_error: OnError, standby: bool) -> Answer {
-    match (on_error, standby) {
-        (OnError::Continue, _) | (OnError::Auto, true) => Answer::GoOn,
-        (OnError::Stop, _) | (OnError::Auto, false) => Answer::Stop,
+/// A recovery stops, since "not there" would end it. A standby asks again, and at the end of a recovery the server has
+/// removed its signal file already: to stop it then would start it as a primary on the old timeline.
+fn on_failure(on_error: OnError, recovery: Recovery) -> Answer {
+    match (on_error, recovery) {
+        (OnError::Stop, _) | (OnError::Auto, Recovery::Archive) => Answer::Stop,
+        (OnError::Continue, _) | (OnError::Auto, Recovery::Standby | Recovery::None) => Answer::GoOn,
     }
 }
 
-fn is_standby(cluster: Option<&Cluster>) -> bool {
-    cluster.is_some_and(|cluster| matches!(cluster.recovery(), Ok(Recovery::Standby)))
+/// One try.
+fn answer(request: &RestoreRequest<'_>, server: &Server) -> Result<RestoreReport, RestoreError> {
+    let opened = || {
+        let (repository, expected) = facts(request, server.control.as_ref())?;
+        Ok::<_, RestoreError>(Archive { repository, expected })
+    };
+    match request.name {
+        WalFileName::TimelineHistory(timeline) => history::answer(request, server, opened, timeline),
+        WalFileName::Segment(name) => segment::answer(request, server, &opened()?, name),
+        _ => {
+            let Archive { repository, expected } = opened()?;
+            let delivered = fetch(request, (&repository, expected))?.map(Delivered::Stored);
+            Ok(RestoreReport { delivered, ..RestoreReport::absent() })
+        }
+    }
 }
 
-fn deliver(
-    request: &RestoreRequest<'_>,
-    standby: bool,
-    cluster: Option<&Cluster>,
-    control: Option<&ControlFile>,
-) -> Result<RestoreReport, RestoreError> {
-    let (repository, expected) = facts(request, control)?;
-    let (scene, no_spool) = match cluster.and_then(|cluster| Scene::of(request, cluster)) {
-        Some(Ok(scene)) => (Some(scene), None),
-        Some(Err(error)) => (None, Some(error)),
-        None => (None, None),
-    };
-    let laid_ready = scene.as_ref().and_then(|scene| take(scene, request, (&repository, expected)));
-    let delivered = match laid_ready {
-        Some(digest) => Some(digest),
-        None => fetch(request, (&repository, expected))?,
-    };
-    if delivered.is_none()
-        && !standby
-        && !request.gap_is_end
-        && !cluster.is_some_and(|cluster| is_at_hand(request.name, cluster, expected))
-    {
-        refuse_gap(&repository, request.name, expected, control)?;
-    }
-    let supply = match (scene, no_spool) {
-        (_, Some(error)) => Supply::NoSpool(error),
-        (Some(scene), None) => supply(&scene, request.name, delivered.and(expected.segment_size)),
-        (None, None) => Supply::Enough,
-    };
-    Ok(RestoreReport { delivered, lay_ready: laid_ready.is_some(), supply })
+/// The repository that a call reads, and what its files have to agree with.
+struct Archive<'a> {
+    repository: Repository<'a>,
+    expected: Expected,
 }
 
 /// The repository, and what a file in it has to agree with.
@@ -326,6 +286,20 @@ fn fetch(
     Ok(fetched.map(|fetched| fetched.digest))
 }
 
+/// Where segments are prefetched to for such a call; `None` if none are.
+fn scene<'a>(request: &'a RestoreRequest<'_>, server: &'a Server) -> Option<Result<Scene<'a>, SpoolError>> {
+    server.cluster.as_ref().and_then(|cluster| Scene::of(request, cluster))
+}
+
+/// Servers ask for histories when a recovery begins and when it has come to its end, and while it goes on only if there is
+/// no WAL: what was prefetched then is of no use.
+fn end_prefetch(request: &RestoreRequest<'_>, server: &Server) {
+    if let Some(Ok(scene)) = scene(request, server) {
+        // What is left there is removed by the next recovery.
+        let _ = scene.spool.end();
+    }
+}
+
 /// Delivers the file from the spool, where it lies ready there and is what the repository has.
 fn take(
     scene: &Scene<'_>,
@@ -337,14 +311,10 @@ fn take(
     scene.spool.deliver(name, &bond, &request.destination, request.clock)
 }
 
-/// What lies ready behind a file. Servers ask for histories when a recovery begins and when it has come to its end, and
-/// while it goes on only where there is no WAL: what lies ready then is of no use.
+/// What is prefetched after a segment.
 fn supply(scene: &Scene<'_>, name: WalFileName, delivered: Option<SegmentSize>) -> Supply {
     let told = match (name, delivered) {
         (WalFileName::Segment(name), Some(size)) => replenish(scene, name, size),
-        (WalFileName::TimelineHistory(_), _) => {
-            scene.spool.end().map(|()| Supply::Enough).map_err(SpoolError::from)
-        }
         _ => Ok(Supply::Enough),
     };
     told.unwrap_or_else(Supply::NoSpool)
@@ -362,78 +332,16 @@ fn replenish(scene: &Scene<'_>, name: SegmentName, size: SegmentSize) -> Result<
     Ok(Supply::Low)
 }
 
-/// Whether the server has the file in its own WAL directory, where it looks when the archive lacks it: a base
-/// backup brought it along, or it was never archived. A segment has to be whole there: one that was still open
-/// when the directory was copied would end the recovery in its middle.
-fn is_at_hand(name: WalFileName, cluster: &Cluster, expected: Expected) -> bool {
-    let path = cluster.wal_directory().join(name.to_string());
-    let Ok(source) = SourceFile::open(&path) else { return false };
-    match name {
-        WalFileName::TimelineHistory(timeline) => {
-            source.head::<HISTORY_BYTES>().is_ok_and(|text| TimelineHistory::parse(timeline, &text).is_ok())
-        }
-        WalFileName::Segment(segment) => {
-            let size = expected.segment_size.filter(|size| size.bytes() == source.stamp().size);
-            let head = source.head::<LONG_HEADER_BYTES>().unwrap_or_default();
-            let agrees = LongPageHeader::parse(&head)
-                .is_ok_and(|header| header_agrees(name, &header, expected.system_identifier).is_ok());
-            (agrees || !expected.header_check)
-                && size.is_some_and(|size| cluster.is_complete(segment, size).unwrap_or(false))
-        }
-        _ => false,
-    }
-}
-
-/// Longest history that is looked at, in bytes.
-const HISTORY_BYTES: usize = 1 << 20;
-
-/// In a recovery, "not there" means "the end". It is not the end where the archive goes on behind it: in later
-/// segments of the timeline, or in a timeline that follows this one past the segment.
-fn refuse_gap(
-    repository: &Repository<'_>,
-    name: WalFileName,
-    expected: Expected,
-    control: Option<&ControlFile>,
-) -> Result<(), RestoreError> {
-    match name {
-        WalFileName::Segment(from) => {
-            let stored = repository.segments()?;
-            let next = stored.iter().find(|other| other.timeline() == from.timeline() && **other > from);
-            if let Some(&next) = next {
-                return Err(if stored.iter().any(|other| other.lies_before(from)) {
-                    RestoreError::Gap { from, next }
-                } else {
-                    RestoreError::BeforeAll { from, next }
-                });
-            }
-            let end = expected.segment_size.and_then(|size| from.number(size)?.next()?.start(size));
-            match repository.timeline_forked_at_or_after(from.timeline(), end, expected)? {
-                Some(child) => Err(RestoreError::GapBeforeFork { from, child }),
-                None => Ok(()),
-            }
-        }
-        // The first timeline has no history, and where the cluster is on a timeline already it may never have
-        // been archived. A later one without it would have its number used again.
-        WalFileName::TimelineHistory(timeline)
-            if timeline != Timeline::FIRST
-                && control.is_none_or(|control| timeline > control.timeline)
-                && repository.holds_segments_of(timeline)? =>
-        {
-            Err(RestoreError::NoHistory(timeline))
-        }
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_standby_goes_on_and_a_recovery_stops() {
-        assert_eq!(on_failure(OnError::Auto, true), Answer::GoOn);
-        assert_eq!(on_failure(OnError::Auto, false), Answer::Stop);
-        assert_eq!(on_failure(OnError::Stop, true), Answer::Stop);
-        assert_eq!(on_failure(OnError::Continue, false), Answer::GoOn);
+    fn only_a_recovery_before_its_end_stops_at_a_failure() {
+        assert_eq!(on_failure(OnError::Auto, Recovery::Standby), Answer::GoOn);
+        assert_eq!(on_failure(OnError::Auto, Recovery::None), Answer::GoOn);
+        assert_eq!(on_failure(OnError::Auto, Recovery::Archive), Answer::Stop);
+        assert_eq!(on_failure(OnError::Stop, Recovery::Standby), Answer::Stop);
+        assert_eq!(on_failure(OnError::Continue, Recovery::Archive), Answer::GoOn);
     }
 }

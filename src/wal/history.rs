@@ -57,6 +57,28 @@ impl TimelineHistory {
         Ok(Self { timeline, entries })
     }
 
+    /// The history of an ancestor, byte for byte as its server wrote it: the first lines of a descendant's, up to the one
+    /// that names the ancestor. `None` if the text does not name it, or names no parent of it.
+    ///
+    /// Servers copy the parent's file before they append their own line (`writeTimeLineHistory` in
+    /// access/transam/timeline.c).
+    #[must_use]
+    pub fn of_ancestor(ancestor: Timeline, descendant: &[u8]) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        for line in descendant.split_inclusive(|byte| *byte == b'\n') {
+            let entry = HistoryEntry::parse(&String::from_utf8_lossy(line));
+            if entry.is_some_and(|entry| entry.timeline == ancestor) {
+                // They begin their own line with a line feed, after the one that ends the parent's text.
+                if text.ends_with(b"\n\n") {
+                    text.pop();
+                }
+                return Self::parse(ancestor, &text).ok().map(|_| text);
+            }
+            text.extend_from_slice(line);
+        }
+        None
+    }
+
     /// The timeline whose history this is.
     #[must_use]
     pub const fn timeline(&self) -> Timeline {
@@ -67,6 +89,15 @@ impl TimelineHistory {
     #[must_use]
     pub fn entries(&self) -> &[HistoryEntry] {
         &self.entries
+    }
+
+    /// Whether two histories tell of the same forks, whatever reasons they give.
+    #[must_use]
+    pub fn has_the_forks_of(&self, other: &Self) -> bool {
+        let forks = |history: &Self| -> Vec<_> {
+            history.entries.iter().map(|entry| (entry.timeline, entry.switch)).collect()
+        };
+        forks(self) == forks(other)
     }
 
     /// The position up to which the ancestor was followed; `None` for a timeline that is no ancestor.
@@ -145,6 +176,24 @@ mod tests {
         assert!(refusal(5, "2\t0/1\tx\n2\t0/2\ty\n").contains("line 2: "));
         assert!(refusal(5, "# c\n2\t0/1\tx\n\n5\t0/2\ty\n").contains("line 4: "));
         assert!(refusal(2, "0\t0/1\tx\n").contains("line 1: "));
+    }
+
+    #[test]
+    fn a_history_begins_with_its_ancestors_histories() {
+        let first = "1\t0/3000000\tno recovery target specified\n";
+        // A reason may end in a line feed of its own.
+        let second = format!("{first}\n2\t0/5000000\tafter LSN 0/4FFFF80\n\n");
+        let third = format!("{second}\n5\t0/7000000\tno recovery target specified\n");
+        let of = |ancestor, text: &str| {
+            let found = TimelineHistory::of_ancestor(timeline(ancestor), text.as_bytes());
+            found.map(|text| String::from_utf8(text).unwrap())
+        };
+        assert_eq!(of(2, &second).as_deref(), Some(first));
+        assert_eq!(of(2, &third).as_deref(), Some(first));
+        assert_eq!(of(5, &third), Some(second));
+        assert_eq!(of(1, &third), None, "the first timeline has no history");
+        assert_eq!(of(3, &third), None, "not named");
+        assert_eq!(of(2, "2\t0/5000000\tits ancestors were lost\n"), None);
     }
 
     #[test]

@@ -1006,6 +1006,7 @@ fn standard_error_that_is_closed_or_that_nobody_reads_changes_no_exit_code() {
 #[test]
 fn standard_error_stays_short_however_long_the_arguments_are() {
     let scene = Scene::with_repository("zstd");
+    scene.make_recovery();
     let long = "x/".repeat(30_000);
     let lines = "x\n".repeat(30_000);
     for args in [

@@ -31,6 +31,8 @@ mod prefetch;
 mod prune;
 mod race;
 mod restore;
+mod restore_forks;
+mod restore_histories;
 mod serve;
 mod set_aside;
 mod settings;

@@ -66,6 +66,7 @@ fn fetches(scene: &Scene, name: &str) {
 /// A scene in which the second segment lies ready, and the inode of that file.
 fn second_lies_ready(compress: &str) -> (Scene, u64) {
     let scene = Scene::with_repository(compress);
+    scene.make_recovery();
     scene.store_segments(&SEGMENTS[..2]);
     lay_ready(&scene, SEGMENT, "1");
     assert_eq!(ready_names(&scene), [SEGMENTS[1]]);
@@ -91,8 +92,10 @@ fn what_comes_next_is_laid_ready_and_delivered_by_its_name() {
             let laid = inode(ready(&scene).into_iter().find(is_next).unwrap());
             scene.write(DESTINATION, "what a killed recovery left");
             let outcome = scene.call(&args(name, "3")).arg("-v").run();
-            let told =
-                format!("info: delivered '{name}', which lay ready, sha256 {}\n", sha256(&segment(name)));
+            let told = format!(
+                "info: delivered '{name}', which was prefetched, sha256 {}\n",
+                sha256(&segment(name))
+            );
             assert_eq!((outcome.code, outcome.stderr), (Some(0), told));
             assert!(scene.delivered() == Some(segment(name)), "{name}");
             assert_eq!((inode(scene.path(DESTINATION)), scene.mode(DESTINATION)), (laid, 0o640));
@@ -152,7 +155,7 @@ fn on_another_file_system_what_lies_ready_is_copied() {
     assert!(folder.starts_with("walkeep-spool-"), "{folder}");
     assert_eq!(scene.listing(&format!("spools/{folder}")).len(), 3);
     let outcome = call(SEGMENTS[1]).arg("-v").run();
-    assert!(outcome.stderr.contains("which lay ready"), "{outcome:?}");
+    assert!(outcome.stderr.contains("which was prefetched"), "{outcome:?}");
     assert!(scene.delivered() == Some(segment(SEGMENTS[1])));
     assert_eq!(scene.listing("data/pg_wal"), ["RECOVERYXLOG", "archive_status/"]);
     settle(&scene);
@@ -163,6 +166,7 @@ fn on_another_file_system_what_lies_ready_is_copied() {
 #[test]
 fn only_a_servers_recovery_is_fetched_ahead_of_and_only_where_that_is_asked_for() {
     let scene = Scene::with_repository("zstd");
+    scene.make_recovery();
     scene.store_segments(&SEGMENTS);
     scene.store(HISTORY.0, fixture(HISTORY.1));
     let call = |name: &str, destination: &str, more: &[&str]| {
@@ -240,6 +244,7 @@ fn what_lies_ready_answers_for_nothing_else() {
 
     // A gap stays one, and the end stays the end.
     let scene = Scene::with_repository("zstd");
+    scene.make_recovery();
     scene.store_segments(&[SEGMENT, SEGMENTS[2]]);
     lay_ready(&scene, SEGMENT, "4");
     assert_eq!(ready_names(&scene), [""; 0], "it stops at what is not stored");
@@ -260,6 +265,7 @@ fn what_is_in_another_repository_is_not_delivered_from_the_spool() {
 #[test]
 fn what_was_fetched_without_a_header_check_is_not_delivered_where_one_is_wanted() {
     let scene = Scene::with_repository("zstd");
+    scene.make_recovery();
     let encrypted: Vec<u8> = (0..=250).cycle().take(MIB).collect();
     scene.store_segments(&[SEGMENT]);
     put_with("gzip", &scene.path("repo"), SEGMENTS[1], &encrypted);
@@ -269,7 +275,7 @@ fn what_was_fetched_without_a_header_check_is_not_delivered_where_one_is_wanted(
     assert_eq!(ready_names(&scene), [SEGMENTS[1]]);
     restore_ahead(&scene, SEGMENTS[1], "1").refused(255, &["its first page"]);
     let outcome = scene.call(&args(SEGMENTS[1], "1")).args(&["--no-header-check", "-v"]).run();
-    assert!(outcome.code == Some(0) && outcome.stderr.contains("which lay ready"), "{outcome:?}");
+    assert!(outcome.code == Some(0) && outcome.stderr.contains("which was prefetched"), "{outcome:?}");
     assert!(scene.delivered() == Some(encrypted));
 }
 

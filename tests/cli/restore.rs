@@ -7,6 +7,20 @@ use std::time::{Duration, Instant};
 
 use crate::support::*;
 
+/// A data directory that recovers, with a repository that `init` made.
+fn recovering(compress: &str) -> Scene {
+    let scene = Scene::with_repository(compress);
+    scene.make_recovery();
+    scene
+}
+
+/// The same with an empty directory for a repository.
+fn recovering_without_repository() -> Scene {
+    let scene = Scene::new();
+    scene.make_recovery();
+    scene
+}
+
 /// Fails as a recovery has to see it, and then as a standby has to; nothing is delivered, nothing is changed.
 #[track_caller]
 fn stops_a_recovery(scene: &Scene, name: &str, says: &[&str]) {
@@ -47,7 +61,7 @@ fn stored_zst(scene: &Scene) -> Vec<u8> {
 #[test]
 fn what_was_archived_comes_back() {
     for compress in ["zstd", "zstd:19", "none"] {
-        let scene = Scene::with_repository(compress);
+        let scene = recovering(compress);
         scene.store_segments(&SEGMENTS);
         let partial = format!("{SEGMENT}.partial");
         scene.store(&partial, segment(SEGMENT));
@@ -64,7 +78,7 @@ fn what_was_archived_comes_back() {
 
 #[test]
 fn a_segment_of_16_mib_comes_back() {
-    let scene = Scene::new();
+    let scene = recovering_without_repository();
     let name = "000000010000000000000003";
     scene.data_directory("data", "15", &fixture("15/running/pg_control"));
     scene.init("zstd");
@@ -76,7 +90,7 @@ fn a_segment_of_16_mib_comes_back() {
 #[test]
 fn what_other_tools_stored_is_delivered() {
     for tool_name in ["cp", "gzip", "zstd", "lz4"] {
-        let scene = Scene::with_repository("zstd");
+        let scene = recovering("zstd");
         put_with(tool_name, &scene.path("repo"), SEGMENT, &segment(SEGMENT));
         put_with(tool_name, &scene.path("repo"), HISTORY.0, &fixture(HISTORY.1));
         delivers(&scene, SEGMENT, &segment(SEGMENT));
@@ -86,7 +100,7 @@ fn what_other_tools_stored_is_delivered() {
 
 #[test]
 fn the_programs_unusual_options_are_read_too() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     let bytes = segment(SEGMENT);
     for (suffix, command) in [
         ("zst", "zstd -q --no-check -19 --long=27 -o"),
@@ -110,7 +124,7 @@ fn the_programs_unusual_options_are_read_too() {
 
 #[test]
 fn a_destination_that_exists_is_replaced() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT]);
     scene.write("data/pg_wal/RECOVERYXLOG", "what a killed recovery left");
     scene.restore(SEGMENT).silent_success();
@@ -120,7 +134,7 @@ fn a_destination_that_exists_is_replaced() {
 
 #[test]
 fn a_destination_that_exists_stays_where_nothing_is_delivered() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT]);
     scene.write("data/pg_wal/RECOVERYXLOG", "before");
     scene.restore(SEGMENTS[4]).silent(1);
@@ -134,7 +148,7 @@ fn a_destination_that_exists_stays_where_nothing_is_delivered() {
 
 #[test]
 fn a_destination_that_cannot_be_written_is_told() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT]);
     let call =
         |destination: &str| scene.call(&["restore", SEGMENT, destination, "--retry-budget", "0s"]).run();
@@ -147,7 +161,7 @@ fn a_destination_that_cannot_be_written_is_told() {
 
 #[test]
 fn a_destination_that_is_full_is_told_and_left_empty() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT]);
     let _disk = SmallDisk::mount(scene.path("small"), "size=300k,mode=700");
     let call = scene.call(&["restore", SEGMENT]).arg(scene.path("small/x")).args(&["--retry-budget", "0s"]);
@@ -157,7 +171,7 @@ fn a_destination_that_is_full_is_told_and_left_empty() {
 
 #[test]
 fn a_read_only_repository_is_read() {
-    let scene = Scene::new();
+    let scene = recovering_without_repository();
     let disk = SmallDisk::mount(scene.path("repo"), "size=8m,mode=700");
     scene.init("none");
     scene.store_segments(&[SEGMENT]);
@@ -168,7 +182,7 @@ fn a_read_only_repository_is_read() {
 
 #[test]
 fn another_user_restores_what_it_may_read() {
-    let scene = Scene::new();
+    let scene = recovering_without_repository();
     fs::create_dir(scene.path("repo")).unwrap();
     fs::set_permissions(scene.path("repo"), Permissions::from_mode(0o755)).unwrap();
     scene.init("zstd");
@@ -185,7 +199,7 @@ fn another_user_restores_what_it_may_read() {
 
 #[test]
 fn what_is_not_stored_is_absent() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.restore(SEGMENT).silent(1);
     scene.store_segments(&[SEGMENT]);
     for name in [SEGMENTS[1], &name_of(2, 0xFFE), "00000001.history", "00000002.history", BACKUP.0] {
@@ -200,7 +214,7 @@ fn what_is_not_stored_is_absent() {
 
 #[test]
 fn a_gap_stops_a_recovery_and_not_a_standby() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT, SEGMENTS[3], SEGMENTS[4]]);
     for missing in [SEGMENTS[1], SEGMENTS[2]] {
         let says = format!("the repository has a gap: '{missing}' is not stored, but '{}' is", SEGMENTS[3]);
@@ -217,7 +231,7 @@ fn a_gap_stops_a_recovery_and_not_a_standby() {
 #[test]
 fn a_gap_is_one_whatever_form_the_later_segments_have() {
     for tool_name in ["cp", "gzip", "zstd", "lz4"] {
-        let scene = Scene::with_repository("zstd");
+        let scene = recovering("zstd");
         put_with(tool_name, &scene.path("repo"), SEGMENT, &segment(SEGMENT));
         put_with(tool_name, &scene.path("repo"), SEGMENTS[4], &segment(SEGMENTS[4]));
         scene.restore(SEGMENTS[1]).refused(255, &["the repository has a gap"]);
@@ -226,7 +240,7 @@ fn a_gap_is_one_whatever_form_the_later_segments_have() {
 
 #[test]
 fn what_is_older_than_everything_stored_is_told_as_that_and_never_as_the_end() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENTS[2], SEGMENTS[3]]);
     for missing in [SEGMENT, SEGMENTS[1]] {
         let says =
@@ -240,12 +254,15 @@ fn what_is_older_than_everything_stored_is_told_as_that_and_never_as_the_end() {
 
 #[test]
 fn a_segment_that_the_server_has_itself_is_no_gap() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENTS[2]]);
-    scene.write(format!("data/pg_wal/{SEGMENT}"), segment(SEGMENT));
-    // One that was still open when the directory was copied would end the recovery in its middle.
-    scene.restore(SEGMENT).refused(255, &["older than everything that is stored"]);
+    // One that was still open when the directory was copied would end the recovery in its middle, whatever its mark says.
+    scene.write(format!("data/pg_wal/{SEGMENT}"), cut_in_zeros(segment(SEGMENT), MIB / 2));
     scene.write(format!("data/pg_wal/archive_status/{SEGMENT}.done"), "");
+    scene.restore(SEGMENT).refused(255, &["older than everything that is stored"]);
+    scene.write(format!("data/pg_wal/{SEGMENT}"), segment(SEGMENT));
+    scene.restore(SEGMENT).silent(1);
+    scene.remove(format!("data/pg_wal/archive_status/{SEGMENT}.done"));
     scene.restore(SEGMENT).silent(1);
     // A recycled file under that name is not the segment.
     scene.write(format!("data/pg_wal/{SEGMENT}"), segment(SEGMENTS[4]));
@@ -254,7 +271,7 @@ fn a_segment_that_the_server_has_itself_is_no_gap() {
 
 #[test]
 fn a_missing_history_stops_a_recovery_where_its_segments_are_stored() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store(&name_of(2, 0xFFE), segment_as(2, 0xFFE));
     scene.restore("00000001.history").silent(1);
     scene.restore("00000003.history").silent(1);
@@ -263,7 +280,7 @@ fn a_missing_history_stops_a_recovery_where_its_segments_are_stored() {
     let args = ["restore", "00000002.history", "pg_wal/RECOVERYHISTORY", "--gap-is-end"];
     scene.call(&args).run().silent(1);
     scene.make_standby();
-    scene.restore("00000002.history").silent(1);
+    scene.restore("00000002.history").refused(1, &["warning: the repository has segments of timeline 2"]);
     scene.remove("data/standby.signal");
     scene.store(HISTORY.0, fixture(HISTORY.1));
     delivers(&scene, HISTORY.0, &fixture(HISTORY.1));
@@ -272,7 +289,7 @@ fn a_missing_history_stops_a_recovery_where_its_segments_are_stored() {
 #[test]
 fn a_history_that_the_cluster_is_past_or_has_itself_is_no_gap() {
     // An archive that began on a later timeline never got that timeline's history.
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store(&name_of(2, 0xFFE), segment_as(2, 0xFFE));
     scene.write(format!("data/pg_wal/{}", HISTORY.0), fixture(HISTORY.1));
     scene.restore(HISTORY.0).silent(1);
@@ -289,7 +306,7 @@ fn a_history_that_the_cluster_is_past_or_has_itself_is_no_gap() {
 
 #[test]
 fn a_hole_before_a_fork_is_a_gap_though_nothing_later_of_its_timeline_is_stored() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENTS[0]]);
     let history = |position: &str| format!("1\t{position}\tno recovery target specified\n");
     // The fork lies in FFF: FFE has to be whole, FFF is asked for on the new timeline.
@@ -306,7 +323,7 @@ fn a_hole_before_a_fork_is_a_gap_though_nothing_later_of_its_timeline_is_stored(
 
 #[test]
 fn an_empty_directory_where_the_repository_was_is_never_an_empty_archive() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT]);
     fs::rename(scene.path("repo"), scene.path("unmounted")).unwrap();
     for name in [SEGMENT, SEGMENTS[4], "00000002.history"] {
@@ -323,7 +340,7 @@ fn an_empty_directory_where_the_repository_was_is_never_an_empty_archive() {
 
 #[test]
 fn a_repository_that_is_a_file_or_damaged_stops_a_recovery() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT]);
     scene.write("repo/.walkeep/repository.json", "{");
     stops_a_recovery(&scene, SEGMENT, &["cannot make sense of '", "repository.json"]);
@@ -334,7 +351,7 @@ fn a_repository_that_is_a_file_or_damaged_stops_a_recovery() {
 
 #[test]
 fn a_repository_of_another_cluster_stops_a_recovery() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT]);
     scene.write("data/global/pg_control", control_file_of(OTHER_SYSTEM));
     let says = format!("the repository belongs to system identifier {SYSTEM}, this is {OTHER_SYSTEM}");
@@ -346,7 +363,7 @@ fn a_repository_of_another_cluster_stops_a_recovery() {
 
 #[test]
 fn a_damaged_stored_form_is_never_delivered() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT]);
     let whole = stored_zst(&scene);
     let file = format!("'{}' is damaged", scene.shown(&format!("repo/{SEGMENT}.zst")));
@@ -373,7 +390,7 @@ fn a_damaged_stored_form_is_never_delivered() {
 
 #[test]
 fn whatever_bit_flips_only_the_right_bytes_are_delivered() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT]);
     let whole = stored_zst(&scene);
     // All of zstd's frame header, and a bit here and there.
@@ -397,7 +414,7 @@ fn whatever_bit_flips_only_the_right_bytes_are_delivered() {
 
 #[test]
 fn a_stored_file_under_another_name_is_never_delivered() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT]);
     let repo = scene.path("repo");
     fs::copy(repo.join(format!("{SEGMENT}.zst")), repo.join(format!("{}.zst", SEGMENTS[1]))).unwrap();
@@ -406,7 +423,7 @@ fn a_stored_file_under_another_name_is_never_delivered() {
 
 #[test]
 fn a_digest_that_disagrees_is_told_with_both_digests() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT]);
     let digest = sha256(&segment(SEGMENT));
     let other = "0".repeat(64);
@@ -416,7 +433,7 @@ fn a_digest_that_disagrees_is_told_with_both_digests() {
     scene.write(format!("repo/{SEGMENT}.zst"), bytes);
     stops_a_recovery(&scene, SEGMENT, &[&digest, &other]);
 
-    let scene = Scene::with_repository("none");
+    let scene = recovering("none");
     scene.store_segments(&[SEGMENT]);
     scene.write(format!("repo/{SEGMENT}.sha256"), format!("{other}  {SEGMENT}\n"));
     stops_a_recovery(&scene, SEGMENT, &[&digest, &other]);
@@ -426,7 +443,7 @@ fn a_digest_that_disagrees_is_told_with_both_digests() {
 
 #[test]
 fn a_damaged_plain_file_is_never_delivered() {
-    let scene = Scene::with_repository("none");
+    let scene = recovering("none");
     scene.store_segments(&[SEGMENT]);
     let whole = segment(SEGMENT);
     let stored = format!("repo/{SEGMENT}");
@@ -448,7 +465,7 @@ fn a_damaged_plain_file_is_never_delivered() {
 #[test]
 fn a_damaged_file_of_another_tool_is_never_delivered() {
     for (tool_name, suffix) in [("cp", ""), ("gzip", ".gz"), ("zstd", ".zst"), ("lz4", ".lz4")] {
-        let scene = Scene::with_repository("zstd");
+        let scene = recovering("zstd");
         put_with(tool_name, &scene.path("repo"), SEGMENT, &segment(SEGMENT));
         let stored = format!("repo/{SEGMENT}{suffix}");
         let whole = scene.read(&stored);
@@ -486,7 +503,7 @@ fn a_damaged_file_of_another_tool_is_never_delivered() {
 
 #[test]
 fn a_bomb_is_not_unpacked_to_its_end() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     // A thousand frames of 300 MB each.
     let script = format!(
         "head -c 300000000 /dev/zero | zstd -q > frame; for i in $(seq 1000); do cat frame; done > '{}'",
@@ -503,7 +520,7 @@ fn a_bomb_is_not_unpacked_to_its_end() {
 
 #[test]
 fn something_that_is_no_file_is_never_delivered() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     fs::create_dir(scene.path(format!("repo/{SEGMENT}"))).unwrap();
     stops_a_recovery(&scene, SEGMENT, &[SEGMENT]);
     fs::remove_dir(scene.path(format!("repo/{SEGMENT}"))).unwrap();
@@ -517,7 +534,7 @@ fn something_that_is_no_file_is_never_delivered() {
 #[test]
 fn two_forms_of_one_name_are_delivered_where_they_agree_and_refused_where_not() {
     for tool_name in ["cp", "gzip", "lz4"] {
-        let scene = Scene::with_repository("zstd");
+        let scene = recovering("zstd");
         scene.store_segments(&[SEGMENT]);
         put_with(tool_name, &scene.path("repo"), SEGMENT, &segment(SEGMENT));
         delivers(&scene, SEGMENT, &segment(SEGMENT));
@@ -534,7 +551,7 @@ fn two_forms_of_one_name_are_delivered_where_they_agree_and_refused_where_not() 
 
 #[test]
 fn encrypted_wal_is_delivered_without_a_header_check() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     let encrypted: Vec<u8> = (0..=250).cycle().take(MIB).collect();
     put_with("gzip", &scene.path("repo"), SEGMENT, &encrypted);
     stops_a_recovery(&scene, SEGMENT, &["is damaged", "its first page"]);
@@ -575,7 +592,7 @@ fn senseless(scene: &Scene) -> Vec<Call> {
 
 #[test]
 fn a_call_that_makes_no_sense_stops_a_recovery_and_not_a_standby() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT]);
     for (at, call) in senseless(&scene).into_iter().enumerate() {
         let outcome = call.run();
@@ -593,7 +610,7 @@ fn a_call_that_makes_no_sense_stops_a_recovery_and_not_a_standby() {
 
 #[test]
 fn a_usage_error_finds_the_standby_however_it_is_named() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.make_standby();
     let (data, elsewhere) = (scene.shown("data"), scene.path("elsewhere"));
     for args in [
@@ -615,10 +632,10 @@ fn a_usage_error_finds_the_standby_however_it_is_named() {
 
 #[test]
 fn only_a_restore_answers_a_usage_error_with_255() {
-    let named_so = Scene::with_repository("zstd");
+    let named_so = recovering("zstd");
     named_so.call(&["archive", "x", "--repo", "restore", "--bogus"]).run().code(2);
     named_so.call(&["--repo", "restore", "init", "--bogus"]).run().code(2);
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     for args in [
         &["archive", "restore", "--bogus"][..],
         &["archive", "--bogus", "--repo", "restore", "x"],
@@ -637,7 +654,7 @@ fn only_a_restore_answers_a_usage_error_with_255() {
 
 #[test]
 fn a_standby_is_known_in_its_directory_by_its_flag_and_by_the_destination() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     fs::remove_dir_all(scene.path("repo")).unwrap();
     scene.make_standby();
     let elsewhere = scene.path("elsewhere");
@@ -659,7 +676,7 @@ fn a_standby_is_known_in_its_directory_by_its_flag_and_by_the_destination() {
 
 #[test]
 fn a_standby_of_version_11_is_known_by_its_recovery_conf() {
-    let scene = Scene::new();
+    let scene = recovering_without_repository();
     scene.data_directory("data", "11", &control_file_11());
     for (conf, code) in [
         ("standby_mode = 'on'\n", 1),
@@ -672,9 +689,10 @@ fn a_standby_of_version_11_is_known_by_its_recovery_conf() {
         scene.restore(SEGMENT).refused(code, &["is not a walkeep repository"]);
         scene.call(&["restore", "--bogus"]).run().refused(code, &["--bogus"]);
     }
+    // Signal files say nothing there: without recovery.conf the recovery has ended.
     scene.remove("data/recovery.conf");
     scene.make_standby();
-    scene.restore(SEGMENT).refused(255, &["is not a walkeep repository"]);
+    scene.restore(SEGMENT).refused(1, &["is not a walkeep repository"]);
     scene.remove("data/standby.signal");
     scene.init("zstd");
     scene.store_segments(&[SEGMENT]);
@@ -683,7 +701,7 @@ fn a_standby_of_version_11_is_known_by_its_recovery_conf() {
 
 #[test]
 fn an_environment_that_names_another_cluster_confuses_nobody() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT]);
     scene.data_directory("other", "15", &control_file_of(OTHER_SYSTEM));
     scene.write("other/standby.signal", "");
@@ -702,7 +720,7 @@ fn an_environment_that_names_another_cluster_confuses_nobody() {
 
 #[test]
 fn a_config_file_says_what_a_failure_means() {
-    let scene = Scene::new();
+    let scene = recovering_without_repository();
     let call = |on_error: &str| {
         let config = scene.write("elsewhere/walkeep.toml", format!("[restore]\non_error = \"{on_error}\"\n"));
         let args = ["restore", SEGMENT, "pg_wal/RECOVERYXLOG", "--retry-budget", "0s", "--config"];
@@ -728,7 +746,7 @@ fn tries_to_open(scene: &Scene) -> usize {
 
 #[test]
 fn a_repository_that_comes_back_within_the_budget_is_waited_for() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT]);
     fs::rename(scene.path("repo"), scene.path("unmounted")).unwrap();
     let args = ["restore", SEGMENT, "pg_wal/RECOVERYXLOG", "--retry-budget", "7d", "--timeout", "7d"];
@@ -743,7 +761,7 @@ fn a_repository_that_comes_back_within_the_budget_is_waited_for() {
 
 #[test]
 fn retries_end_with_their_budget() {
-    let scene = Scene::new();
+    let scene = recovering_without_repository();
     let config = scene.write("elsewhere/walkeep.toml", "[restore]\nretry_budget = \"1s\"\n");
     let started = Instant::now();
     let tries = ["-P", &scene.shown("repo/.walkeep/repository.json"), "-e", "trace=openat"];
@@ -757,7 +775,7 @@ fn retries_end_with_their_budget() {
 
 #[test]
 fn a_repository_that_hangs_ends_in_a_clear_error_in_bounded_time() {
-    let scene = Scene::with_repository("zstd");
+    let scene = recovering("zstd");
     scene.store_segments(&[SEGMENT]);
     let stored = scene.shown(&format!("repo/{SEGMENT}.zst"));
     let args = ["restore", SEGMENT, "pg_wal/RECOVERYXLOG", "--timeout", "1s"];

@@ -86,6 +86,7 @@ fn a_file_in_several_forms_needs_its_exact_name() {
 #[test]
 fn a_plain_file_beside_another_form_can_be_set_aside() {
     let scene = Scene::with_repository("zstd");
+    scene.make_recovery();
     scene.store_segments(&[SEGMENT]);
     put_with("cp", &scene.path("repo"), SEGMENT, &cut_in_zeros(segment(SEGMENT), MIB / 2));
     scene.restore(SEGMENT).refused(255, &["another form of"]);

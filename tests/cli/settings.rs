@@ -217,6 +217,7 @@ fn a_limit_of_free_space_in_the_config_file_holds() {
 #[test]
 fn a_repository_is_named_by_a_path_or_a_file_url() {
     let scene = Scene::with_repository("zstd");
+    scene.make_recovery();
     scene.store_segments(&[SEGMENT]);
     let restore = |repo: &str| {
         let args = ["restore", SEGMENT, "pg_wal/RECOVERYXLOG", "--retry-budget", "0s", "--repo", repo];

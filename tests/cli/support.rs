@@ -96,6 +96,16 @@ pub fn control_file_of(system: u64) -> Vec<u8> {
     bytes
 }
 
+/// The control file of the 1 MiB cluster, as of a checkpoint on a timeline.
+pub fn control_file_at(timeline: u32, checkpoint: u64) -> Vec<u8> {
+    let mut bytes = control_file_of(SYSTEM);
+    bytes[32..40].copy_from_slice(&checkpoint.to_le_bytes());
+    bytes[40..48].copy_from_slice(&checkpoint.to_le_bytes());
+    bytes[48..52].copy_from_slice(&timeline.to_le_bytes());
+    seal(&mut bytes, 288);
+    bytes
+}
+
 /// PostgreSQL 11's control file with the identity of the 1 MiB cluster.
 pub fn control_file_11() -> Vec<u8> {
     let mut bytes = fixture("11/running/pg_control");
@@ -578,6 +588,11 @@ impl Scene {
     /// What the server's main configuration file says.
     pub fn configure(&self, conf: &str) {
         self.write("data/postgresql.conf", conf);
+    }
+
+    /// Makes the data directory one of a server that recovers.
+    pub fn make_recovery(&self) {
+        self.write("data/recovery.signal", "");
     }
 
     /// Makes the data directory a standby's.

@@ -13,7 +13,7 @@ use crate::support::wait_until;
 fn assert_it_was_fetched_ahead(node: &Node<'_>) {
     let log = node.log();
     let count = |text: &str| log.matches(text).count();
-    let (ready, all) = (count("which lay ready"), count("info: delivered '0000000"));
+    let (ready, all) = (count("which was prefetched"), count("info: delivered '0000000"));
     assert!(ready * 2 >= all && ready >= 3, "{ready} of {all} lay ready: {log}");
 }
 
