@@ -34,6 +34,31 @@ macro_rules! on_every_server {
     };
 }
 
+/// Makes a test of each sweep: the last requests on PostgreSQL 15, and all of them on every version.
+macro_rules! sweeps {
+    ($($sweep:ident: $last:literal),+ $(,)?) => {
+        /// With one fault at each of the last requests.
+        mod ends {
+            $(#[test]
+            fn $sweep() {
+                super::$sweep(crate::support::product::POSTGRESQL_15, crate::support::requests::Which::Last($last));
+            })+
+        }
+        sweeps!(@ postgresql_12, POSTGRESQL_12, $($sweep),+);
+        sweeps!(@ postgresql_15, POSTGRESQL_15, $($sweep),+);
+        sweeps!(@ postgresql_18, POSTGRESQL_18, $($sweep),+);
+    };
+    (@ $server:ident, $product:ident, $($sweep:ident),+) => {
+        mod $server {
+            $(#[test]
+            #[ignore = "long run: sh tests/run.sh --long matrix"]
+            fn $sweep() {
+                super::$sweep(crate::support::product::$product, crate::support::requests::Which::All);
+            })+
+        }
+    };
+}
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -44,13 +69,20 @@ mod documents;
 mod drain;
 mod environment;
 mod failback;
+mod fork_segment;
 mod incidents;
 mod kept_backups;
 mod killed_archive_calls;
+mod lost_histories;
+mod missing_segments;
 mod prefetch;
+mod promotion_in_an_outage;
+mod promotion_requests;
 mod prune;
 mod records;
+mod recovery_requests;
 mod repmgr;
+mod returning_node;
 mod rewind;
 mod run_state;
 mod segment_sizes;
@@ -61,5 +93,6 @@ mod standby;
 mod status;
 mod stopped_kingbase;
 mod switchover_refused;
+mod torn_segment;
 mod watch;
 mod wrong_clock;

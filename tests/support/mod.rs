@@ -8,6 +8,7 @@ pub mod load;
 pub mod node;
 pub mod product;
 pub mod repository;
+pub mod requests;
 pub mod scratch;
 pub mod session;
 

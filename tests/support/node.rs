@@ -215,6 +215,11 @@ impl<'a> Node<'a> {
         self.reap()
     }
 
+    /// Takes note that the server has ended, so that it can be started again.
+    pub fn stopped(&mut self) {
+        self.reap();
+    }
+
     /// Whether archive recovery has ended in a promotion.
     pub fn has_recovered(&self) -> bool {
         !self.data.join("recovery.signal").exists() && !self.data.join("standby.signal").exists()
@@ -378,6 +383,17 @@ impl<'a> Node<'a> {
     pub fn promote(&mut self) {
         assert_eq!(self.sql("SELECT pg_promote()"), "t");
         self.wait_until_promoted();
+    }
+
+    /// The timeline that this primary writes.
+    pub fn timeline(&self) -> String {
+        self.sql("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")
+    }
+
+    /// The history of the timeline that this primary writes, as its WAL directory has it.
+    pub fn lineage(&self) -> String {
+        let history = self.wal_directory().join(format!("{}.history", self.timeline()));
+        fs::read_to_string(history).unwrap()
     }
 
     // --- base backups and copies ---

@@ -39,6 +39,18 @@ impl<'a> Repository<'a> {
         Repository { scratch: self.scratch, path }
     }
 
+    /// The same in another scratch directory.
+    pub fn copy_to<'b>(&self, scratch: &'b Scratch, name: &str) -> Repository<'b> {
+        let path = scratch.path(name);
+        scratch.copy(&self.path, &path);
+        Repository { scratch, path }
+    }
+
+    /// This one under another path, such as a link to it.
+    pub fn at(&self, path: &Path) -> Repository<'a> {
+        Repository { scratch: self.scratch, path: path.to_owned() }
+    }
+
     /// Runs `walkeep claim` for a data directory.
     pub fn claim(&self, data: &Path) {
         let mut command = self.scratch.command(self.scratch.walkeep());
@@ -81,6 +93,14 @@ impl<'a> Repository<'a> {
 
     pub fn has(&self, name: &str) -> bool {
         self.stored(name).is_some()
+    }
+
+    /// Removes a stored file with what is kept beside it, as if it was never archived.
+    pub fn remove(&self, name: &str) {
+        let stamp = self.path.join(format!(".walkeep/stamps/{name}.json"));
+        for file in [self.path.join(format!("{name}.sha256")), stamp].into_iter().chain(self.stored(name)) {
+            let _ = fs::remove_file(file);
+        }
     }
 
     /// The WAL names of all that is stored.
