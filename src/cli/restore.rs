@@ -78,7 +78,12 @@ pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
         header_check: !args.no_header_check,
         gap_is_end: args.gap_is_end,
         retry_budget: args.retry_budget.or(settings.restore_retry_budget).map(|budget| budget.0),
-        promote_budget: settings.restore_promote_budget.map_or(PROMOTE_BUDGET, |budget| budget.0),
+        // What was typed bounds everything, unless the configuration says more about promotions.
+        promote_budget: match (settings.restore_promote_budget, args.retry_budget) {
+            (Some(budget), _) => budget.0,
+            (None, Some(_)) => Duration::ZERO,
+            (None, None) => PROMOTE_BUDGET,
+        },
         on_error,
         prefetch: meant(args, settings),
         clock: &SystemClock::start(),

@@ -147,6 +147,9 @@ fn an_outage_that_ends_while_a_promotion_waits_loses_no_archived_row() {
     standby.stand_by_from(&archiving.repository);
     let requests = Requests::to(&scratch, "standby", &archiving.repository);
     standby.set("restore_command", &requests.command("%p"));
+    let config = scratch.path("walkeep.toml");
+    scratch.write(&config, "[restore]\npromote_budget = \"10m\"\n");
+    standby.set_environment("WALKEEP_CONFIG", config.to_str().unwrap());
     standby.start();
     wait_until("the standby has the row", || {
         standby.try_sql("SELECT life FROM row").is_ok_and(|row| row == "first")
