@@ -176,6 +176,24 @@ fn the_end_of_a_timeline_that_was_left_inside_a_segment_is_recovered_to() {
 }
 
 #[test]
+fn a_timeline_that_began_and_was_left_in_one_segment_is_recovered_to_where_it_was_left() {
+    let scene = forked();
+    let twice =
+        "1\t0/FFE40000\tno recovery target specified\n\n2\t0/FFE80000\tno recovery target specified\n";
+    scene.remove(format!("repo/{HISTORY_NAME}"));
+    scene.remove(format!("repo/{HISTORY_NAME}.sha256"));
+    scene.store(HISTORY_NAME, history_at("0/FFE40000"));
+    scene.store("00000003.history", twice);
+    scene.configure("recovery_target_timeline = '2'\n");
+    delivers(&scene, &child(), &cut_in_zeros(segment(SEGMENTS[1]), MIB / 4), &[SEGMENTS[1], "0/FFE40000"]);
+    scene.store(&format!("{}.partial", child()), segment(SEGMENTS[1]));
+    delivers(&scene, &child(), &up_to_fork(), &[".partial", FORK]);
+    // The third timeline begins with the same.
+    scene.configure("");
+    delivers(&scene, &name_of(3, 0xFFE), &up_to_fork(), &[".partial", FORK]);
+}
+
+#[test]
 fn what_a_timeline_begins_with_is_acknowledged_and_not_stored() {
     use walkeep::wal::{Lsn, SegmentRecords, SegmentSize};
     let scene = Scene::with_repository("zstd");

@@ -22,8 +22,10 @@ pub(super) fn answer<'a>(
     end_prefetch(request, server);
     let local = server.history_text(timeline);
     if let Some(local) = local.as_deref().filter(|_| server.has_reached(timeline)) {
-        // The server lives by its own copy: a delivered one would replace it. A repository that fails changes nothing.
-        let differs = open().is_ok_and(|archive| differs_from_stored(&archive, timeline, local));
+        // The server lives by its own copy: a delivered one would replace it. A repository that fails changes nothing, and at
+        // the end of a promotion one that hangs is not even asked.
+        let differs = server.recovery != Recovery::None
+            && open().is_ok_and(|archive| differs_from_stored(&archive, timeline, local));
         let notices = if differs { vec![Notice::HistoriesDiffer(timeline)] } else { Vec::new() };
         return Ok(RestoreReport { notices, ..RestoreReport::absent() });
     }

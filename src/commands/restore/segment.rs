@@ -148,14 +148,6 @@ fn from_neighbours(
         return Ok(None);
     };
     let of = |timeline| name.number(size).and_then(|number| SegmentName::new(timeline, number, size));
-    // Told "not there", the server would replay the parent past the fork.
-    if let Some(begins) = fork::begins_in(server, archive, name, size)? {
-        let parent =
-            of(begins.parent).map(|parent| [WalFileName::Segment(parent), WalFileName::Partial(parent)]);
-        let sources = parent.unwrap_or([request.name; 2]);
-        let fork = (begins.parent, begins.switch, size);
-        return up_to_fork(request, server, archive, name, &sources, fork).map(Some);
-    }
     // A recovery to the end of a timeline that was left in this segment.
     if server.recovery == Recovery::Archive {
         for (child, switch) in fork::children_in(archive, names, name, size)? {
@@ -167,6 +159,14 @@ fn from_neighbours(
                 return Ok(Some(ends_at_fork(name, source, switch)));
             }
         }
+    }
+    // Told "not there", the server would replay the parent past the fork.
+    if let Some(begins) = fork::begins_in(server, archive, name, size)? {
+        let parent =
+            of(begins.parent).map(|parent| [WalFileName::Segment(parent), WalFileName::Partial(parent)]);
+        let sources = parent.unwrap_or([request.name; 2]);
+        let fork = (begins.parent, begins.switch, size);
+        return up_to_fork(request, server, archive, name, &sources, fork).map(Some);
     }
     Ok(None)
 }
