@@ -28,6 +28,8 @@ max_wal_senders = 4
 hot_standby = on
 wal_retrieve_retry_interval = '100ms'
 checkpoint_timeout = '1h'
+max_standby_archive_delay = -1
+max_standby_streaming_delay = -1
 timezone = 'UTC'
 log_timezone = 'UTC'
 ";
@@ -381,7 +383,7 @@ impl<'a> Node<'a> {
     }
 
     pub fn promote(&mut self) {
-        assert_eq!(self.sql("SELECT pg_promote()"), "t");
+        assert_eq!(self.sql("SELECT pg_promote(false)"), "t");
         self.wait_until_promoted();
     }
 
