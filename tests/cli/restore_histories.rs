@@ -151,6 +151,17 @@ fn a_copy_of_the_histories_answers_while_the_repository_fails_and_forgets_what_w
 }
 
 #[test]
+fn a_segment_of_a_timeline_whose_history_the_server_lacks_brings_the_copy() {
+    let scene = recovering();
+    scene.store(SECOND, SECOND_TEXT);
+    let segment = name_of(2, 0xFFF);
+    scene.store(&segment, segment_as(2, 0xFFF));
+    scene.restore(&segment).code(0);
+    fs::rename(scene.path("repo"), scene.path("unmounted")).unwrap();
+    delivers_text(&scene, SECOND, SECOND_TEXT, &["from this node's copy"]);
+}
+
+#[test]
 fn a_rotten_stored_history_is_answered_from_the_copy() {
     let scene = recovering();
     scene.store(SECOND, SECOND_TEXT);

@@ -47,6 +47,8 @@ pub(super) fn answer(
     };
     if report.delivered.is_none() && report.notices.is_empty() {
         report = not_stored(request, server, archive, name)?;
+    } else {
+        keep_history(server, archive, name.timeline());
     }
     report.supply = match (scene, no_spool) {
         (_, Some(error)) => Supply::NoSpool(error),
@@ -54,6 +56,22 @@ pub(super) fn answer(
         (None, None) => Supply::Enough,
     };
     Ok(report)
+}
+
+/// Copies the histories if the server replays a timeline whose history it does not have: at its promotion it asks for that,
+/// and the repository may fail then. What cannot be copied now is copied by a later call.
+fn keep_history(server: &Server, archive: &Archive<'_>, timeline: Timeline) {
+    let repository = &archive.repository;
+    let is_kept = || {
+        NodeState::read(server, repository.location())
+            .is_none_or(|state| state.history_text(timeline).is_some())
+    };
+    if timeline == Timeline::FIRST || server.history_text(timeline).is_some() || is_kept() {
+        return;
+    }
+    let Ok(names) = repository.names() else { return };
+    let stored: Vec<_> = names.into_iter().filter_map(WalFileName::history_of).collect();
+    let _ = NodeState::refresh(server, repository, archive.expected, &stored);
 }
 
 /// Fetches the stored segment. One whose WAL ends early never takes the place of the server's own copy that goes on: what
