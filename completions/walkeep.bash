@@ -1562,12 +1562,20 @@ _walkeep() {
             return 0
             ;;
         walkeep__subcmd__set__subcmd__aside)
-            opts="-D -r -o -v -q -h --reason --config --pgdata --repo --node --output --verbose --quiet --log-format --help"
+            opts="-D -r -o -v -q -h --timeline --from --reason --config --pgdata --repo --node --output --verbose --quiet --log-format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --timeline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --reason)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

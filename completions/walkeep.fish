@@ -48,7 +48,7 @@ complete -c walkeep -n "__fish_walkeep_needs_command" -f -a "drain" -d 'Archives
 complete -c walkeep -n "__fish_walkeep_needs_command" -f -a "claim" -d 'Records in the repository what this node still needs: its redo point, its slots'
 complete -c walkeep -n "__fish_walkeep_needs_command" -f -a "hold" -d 'Keeps WAL that nothing else would keep, such as that of a base backup that was taken from a standby'
 complete -c walkeep -n "__fish_walkeep_needs_command" -f -a "prune" -d 'Removes what nobody needs any more, and no policy keeps'
-complete -c walkeep -n "__fish_walkeep_needs_command" -f -a "set-aside" -d 'Takes one stored file out of the way of its name, into .walkeep/set-aside: the way out of a refusal'
+complete -c walkeep -n "__fish_walkeep_needs_command" -f -a "set-aside" -d 'Takes stored files out of the way of their names, into .walkeep/set-aside: the way out of a refusal'
 complete -c walkeep -n "__fish_walkeep_needs_command" -f -a "inspect" -d 'Shows what a control file, slot state, segment, history, backup label or stored file says'
 complete -c walkeep -n "__fish_walkeep_needs_command" -f -a "verify" -d 'Reads every stored file, and says whether all of it is sound and nothing is missing'
 complete -c walkeep -n "__fish_walkeep_needs_command" -f -a "watch" -d 'Stores whatever becomes pending before the server asks for it, so that archive_command only confirms'
@@ -318,6 +318,8 @@ complete -c walkeep -n "__fish_walkeep_using_subcommand prune" -s n -l dry-run -
 complete -c walkeep -n "__fish_walkeep_using_subcommand prune" -s v -l verbose -d 'Says more on standard error'
 complete -c walkeep -n "__fish_walkeep_using_subcommand prune" -s q -l quiet -d 'Says nothing but errors'
 complete -c walkeep -n "__fish_walkeep_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c walkeep -n "__fish_walkeep_using_subcommand set-aside" -l timeline -d 'Set aside every file of a timeline, its history first; refused if another stored timeline needs one of them' -r
+complete -c walkeep -n "__fish_walkeep_using_subcommand set-aside" -l from -d 'Of the timeline only this segment and what comes after it, and not the history' -r
 complete -c walkeep -n "__fish_walkeep_using_subcommand set-aside" -l reason -d 'Why, for those who find it later' -r
 complete -c walkeep -n "__fish_walkeep_using_subcommand set-aside" -l config -d 'Config file [env: WALKEEP_CONFIG] [default: /etc/walkeep/walkeep.toml where that exists]' -r -F
 complete -c walkeep -n "__fish_walkeep_using_subcommand set-aside" -s D -l pgdata -d 'Data directory of the server; else the one that the verb runs in or works on, else $WALKEEP_PGDATA, $KINGBASE_DATA or $PGDATA. \'prune\' and \'watch\' take several' -r -F
@@ -391,7 +393,7 @@ complete -c walkeep -n "__fish_walkeep_using_subcommand help; and not __fish_see
 complete -c walkeep -n "__fish_walkeep_using_subcommand help; and not __fish_seen_subcommand_from init archive restore gate status doctor drain claim hold prune set-aside inspect verify watch help" -f -a "claim" -d 'Records in the repository what this node still needs: its redo point, its slots'
 complete -c walkeep -n "__fish_walkeep_using_subcommand help; and not __fish_seen_subcommand_from init archive restore gate status doctor drain claim hold prune set-aside inspect verify watch help" -f -a "hold" -d 'Keeps WAL that nothing else would keep, such as that of a base backup that was taken from a standby'
 complete -c walkeep -n "__fish_walkeep_using_subcommand help; and not __fish_seen_subcommand_from init archive restore gate status doctor drain claim hold prune set-aside inspect verify watch help" -f -a "prune" -d 'Removes what nobody needs any more, and no policy keeps'
-complete -c walkeep -n "__fish_walkeep_using_subcommand help; and not __fish_seen_subcommand_from init archive restore gate status doctor drain claim hold prune set-aside inspect verify watch help" -f -a "set-aside" -d 'Takes one stored file out of the way of its name, into .walkeep/set-aside: the way out of a refusal'
+complete -c walkeep -n "__fish_walkeep_using_subcommand help; and not __fish_seen_subcommand_from init archive restore gate status doctor drain claim hold prune set-aside inspect verify watch help" -f -a "set-aside" -d 'Takes stored files out of the way of their names, into .walkeep/set-aside: the way out of a refusal'
 complete -c walkeep -n "__fish_walkeep_using_subcommand help; and not __fish_seen_subcommand_from init archive restore gate status doctor drain claim hold prune set-aside inspect verify watch help" -f -a "inspect" -d 'Shows what a control file, slot state, segment, history, backup label or stored file says'
 complete -c walkeep -n "__fish_walkeep_using_subcommand help; and not __fish_seen_subcommand_from init archive restore gate status doctor drain claim hold prune set-aside inspect verify watch help" -f -a "verify" -d 'Reads every stored file, and says whether all of it is sound and nothing is missing'
 complete -c walkeep -n "__fish_walkeep_using_subcommand help; and not __fish_seen_subcommand_from init archive restore gate status doctor drain claim hold prune set-aside inspect verify watch help" -f -a "watch" -d 'Stores whatever becomes pending before the server asks for it, so that archive_command only confirms'

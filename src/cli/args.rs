@@ -10,6 +10,7 @@ use crate::output::LogFormat as Format;
 use crate::repository::HoldName;
 use crate::retention::OldestKept;
 use crate::serve::Address;
+use crate::wal::{SegmentName, Timeline};
 
 /// Keeps the write-ahead log of KingbaseES, PostgreSQL and openGauss.
 ///
@@ -495,21 +496,38 @@ pub(super) struct PruneArgs {
     pub timeout: Option<Duration>,
 }
 
-/// Takes one stored file out of the way of its name, into .walkeep/set-aside: the way out of a refusal
+/// Takes stored files out of the way of their names, into .walkeep/set-aside: the way out of a refusal
 ///
 /// When 'archive' refuses a file because another content is stored under its name, and it is known which is right:
 ///
 ///   walkeep set-aside 000000010000000000000007 --reason 'written by a test copy' --repo /archive
+///
+/// When a timeline is to be forgotten, as that of a server that was promoted by mistake and is gone:
+///
+///   walkeep set-aside --timeline 3 --reason 'a false promotion' --repo /archive
 ///
 /// Exit code 0: it lies in .walkeep/set-aside, with the reason. 1: it could not be moved. 2: a usage error.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct SetAsideArgs {
     /// Name of the WAL file, or of the stored file
-    pub name: String,
+    #[arg(required_unless_present = "timeline", conflicts_with = "timeline")]
+    pub name: Option<String>,
+    /// Set aside every file of a timeline, its history first; refused if another stored timeline needs one of them
+    #[arg(long, value_name = "N", value_parser = timeline_number)]
+    pub timeline: Option<Timeline>,
+    /// Of the timeline only this segment and what comes after it, and not the history
+    #[arg(long, value_name = "SEGMENT", requires = "timeline")]
+    pub from: Option<SegmentName>,
     /// Why, for those who find it later
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+}
+
+/// Reads a timeline's number as servers write it in their settings.
+fn timeline_number(text: &str) -> Result<Timeline, String> {
+    let number = text.parse().ok().and_then(Timeline::new);
+    number.ok_or_else(|| "a timeline's number, as in 3".to_owned())
 }
 
 /// Shows what a control file, slot state, segment, history, backup label or stored file says

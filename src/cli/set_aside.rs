@@ -2,12 +2,19 @@ use super::args::SetAsideArgs;
 use super::now::origin;
 use super::settings::Settings;
 use super::stderr::{Stderr, print_report};
-use crate::commands::{Hint, SetAsideRequest, set_aside};
+use crate::commands::{Hint, SetAsideRequest, Which, set_aside};
 use crate::output::{Failure, set_aside_json, set_aside_text};
 
 pub(super) fn run(args: &SetAsideArgs, settings: &Settings, err: Stderr) -> u8 {
+    let which = match (&args.name, args.timeline) {
+        (_, Some(timeline)) => Which::Timeline { timeline, from: args.from },
+        (name, None) => Which::File(name.clone().unwrap_or_default()),
+    };
     let failed = |error: &dyn std::error::Error, hint, code| {
-        let what = format!("cannot set '{}' aside", args.name.escape_debug());
+        let what = match &which {
+            Which::File(name) => format!("cannot set '{}' aside", name.escape_debug()),
+            Which::Timeline { timeline, .. } => format!("cannot set timeline {timeline} aside"),
+        };
         err.error(&Failure::new(what, error, hint));
         code
     };
@@ -16,16 +23,15 @@ pub(super) fn run(args: &SetAsideArgs, settings: &Settings, err: Stderr) -> u8 {
         Err(error) => return failed(&error, error.hint(), super::USAGE),
     };
     let request = SetAsideRequest {
-        name: args.name.clone(),
+        which: which.clone(),
         reason: args.reason.clone(),
         store: &store,
         origin: &origin(settings),
     };
     match set_aside(&request) {
         Err(error) => failed(&error, error.hint(), 1),
-        Ok(report) => {
-            let printed =
-                print_report(settings.output, || set_aside_text(&report), || set_aside_json(&report));
+        Ok(files) => {
+            let printed = print_report(settings.output, || set_aside_text(&files), || set_aside_json(&files));
             u8::from(!printed)
         }
     }

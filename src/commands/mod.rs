@@ -51,7 +51,7 @@ pub use restore::{
     Answer, Clock, Delivered, Notice, OnError, Prefetch, PrefetchError, RestoreError, RestoreFailure,
     RestoreReport, RestoreRequest, SpoolError, Supply, answer_on_failure, prefetch, restore,
 };
-pub use set_aside::{SetAsideError, SetAsideReport, SetAsideRequest, set_aside};
+pub use set_aside::{SetAside, SetAsideError, SetAsideRequest, Which, set_aside};
 pub use status::{ArchiveOverview, NodeOverview, StatusReport, StatusRequest, TimelineOverview, status};
 pub use verify::{
     Comparison, Finding, Tally, VerifyError, VerifyReport, VerifyRequest, VerifyVerdict, verify,

@@ -217,7 +217,9 @@ fn a_number_that_the_target_passes_by_stops_nothing() {
     scene.restore(SECOND).silent(1);
     // Its number is not free for a new timeline.
     scene.configure("recovery_target_timeline = '1'\n");
-    scene.restore(SECOND).refused(255, &["segments of timeline 2", "walkeep set-aside"]);
-    scene.call(&["set-aside", &name_of(2, 0xFFE), "--reason", "a false promotion"]).run().code(0);
+    scene
+        .restore(SECOND)
+        .refused(255, &["segments of timeline 2", "walkeep set-aside --timeline 2 --reason"]);
+    scene.call(&["set-aside", "--timeline", "2", "--reason", "a false promotion"]).run().code(0);
     scene.restore(SECOND).silent(1);
 }

@@ -138,3 +138,62 @@ fn a_machine_reads_where_the_file_lies() {
     assert_eq!(report["name"], SEGMENT);
     assert!(fs::exists(report["set_aside_as"].as_str().unwrap()).unwrap());
 }
+
+#[test]
+fn a_timeline_is_set_aside_whole_or_from_a_segment_on() {
+    let scene = Scene::with_repository("zstd");
+    scene.store_segments(&[SEGMENT]);
+    scene.store("00000002.history", "1\t0/FFE80000\tx\n");
+    for number in [0xFFE, 0xFFF] {
+        scene.store(&name_of(2, number), segment_as(2, number));
+    }
+    let call = |more: &[&str]| {
+        let args = [&["set-aside", "--timeline", "2", "--reason", "a false promotion"], more].concat();
+        scene.call(&args).run()
+    };
+    call(&["--from", &name_of(2, 0x1000)]).refused(1, &["no such file of timeline 2 is stored"]);
+    call(&["--from", SEGMENT]).refused(1, &[&format!("'{SEGMENT}' is no segment of timeline 2")]);
+    let second = name_of(2, 0xFFF);
+    let report = call(&["--from", &second, "-o", "json"]).json();
+    assert_eq!(report["files"].as_array().unwrap().len(), 1);
+    assert_eq!(report["name"], second);
+    // What is left goes with its history, and that goes first.
+    let report = call(&[]).prints(&["'00000002.history' is set aside"]);
+    assert!(report.stdout.starts_with("'00000002.history'"), "{}", report.stdout);
+    assert_eq!(report.stdout.lines().count(), 2, "{}", report.stdout);
+    assert_eq!(scene.stored(), [format!("{SEGMENT}.zst")]);
+    call(&[]).refused(1, &["no such file of timeline 2 is stored"]);
+    scene.make_recovery();
+    scene.restore("00000002.history").silent(1);
+}
+
+#[test]
+fn what_a_later_timeline_needs_is_not_set_aside_with_its_timeline() {
+    let scene = Scene::with_repository("zstd");
+    scene.store("00000002.history", "1\t0/FFE80000\tx\n");
+    for number in [0xFFE, 0xFFF] {
+        scene.store(&name_of(2, number), segment_as(2, number));
+    }
+    scene.store("00000003.history", "1\t0/FFE80000\tx\n2\t0/FFE90000\tx\n");
+    let before = scene.snapshot("repo");
+    let call = |more: &[&str]| scene.call(&[&["set-aside", "--reason", "x"], more].concat()).run();
+    let needed = ["timeline 3 left timeline 2 at 0/FFE90000", "--timeline 3"];
+    call(&["--timeline", "2"]).refused(1, &needed);
+    call(&["--timeline", "2", "--from", &name_of(2, 0xFFE)]).refused(1, &needed);
+    assert!(scene.snapshot("repo") == before);
+    call(&["--timeline", "2", "--from", &name_of(2, 0xFFF)]).prints(&[]);
+    call(&["--timeline", "3"]).prints(&[]);
+    call(&["--timeline", "2"]).prints(&[]);
+    assert_eq!(scene.stored(), [""; 0]);
+}
+
+#[test]
+fn a_timeline_is_a_number() {
+    let scene = Scene::with_repository("zstd");
+    for number in ["0", "x", "00000000", "4294967296"] {
+        let args = ["set-aside", "--timeline", number, "--reason", "x"];
+        scene.call(&args).run().refused(2, &["--timeline"]);
+    }
+    scene.call(&["set-aside", SEGMENT, "--timeline", "2", "--reason", "x"]).run().refused(2, &["--timeline"]);
+    scene.call(&["set-aside", SEGMENT, "--from", SEGMENT, "--reason", "x"]).run().refused(2, &["--timeline"]);
+}

@@ -118,7 +118,7 @@ impl Hint for RestoreError {
             )),
             Self::NoHistory(timeline) => Some(format!(
                 "Archive '{}' from a node of that timeline with 'walkeep drain --missing'. If the timeline is to be \
-                 forgotten, set its stored segments aside, too ('walkeep set-aside NAME' for each); to pass it by, set \
+                 forgotten: 'walkeep set-aside --timeline {timeline} --reason TEXT --repo DIR'. To pass it by, set \
                  recovery_target_timeline to the number of the timeline that you want.",
                 WalFileName::TimelineHistory(*timeline)
             )),
@@ -217,7 +217,9 @@ impl Notice {
                 format!(
                     "'{name}' is not delivered: its stored WAL ends at {ends}, and the server's own copy goes on after that"
                 ),
-                Some(format!("Quarantine the stored file with 'walkeep set-aside {name}'.")),
+                Some(format!(
+                    "Set the stored file aside: 'walkeep set-aside {name} --reason TEXT --repo DIR'."
+                )),
             ),
             Self::BeforeAll { from, next } => {
                 let error = RestoreError::BeforeAll { from: *from, next: *next };
