@@ -11,9 +11,10 @@ use super::stderr::Stderr;
 use super::units::Files;
 use crate::commands::{
     Answer, Begins, Delivered, Hint, Notice, OnError, Prefetch, RestoreRequest, Supply, answer_on_failure,
-    restore,
+    restore, restore_without_repository,
 };
 use crate::output::Failure;
+use crate::storage::Store as _;
 use crate::wal::{Timeline, WalFileName};
 
 /// How long failures are retried while a promotion is requested, unless the configuration says.
@@ -39,6 +40,12 @@ fn meant(args: &RestoreArgs, settings: &Settings) -> Option<Prefetch> {
     let spool = args.spool.as_ref().or(settings.restore_spool.as_ref()).map(|dir| settings.absolute(dir));
     let boot_id = if segments > 0 { boot_id()? } else { return None };
     Some(Prefetch { segments, spool, boot_id })
+}
+
+fn tell(err: Stderr, notices: &[Notice]) {
+    for (what, hint) in notices.iter().map(Notice::text) {
+        err.warning(&Failure { what, causes: Vec::new(), hint });
+    }
 }
 
 pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
@@ -94,7 +101,20 @@ pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
     }
     let unfinished = {
         let failed = failed.clone();
-        move |error: &Unfinished| failed(error, None, unasked())
+        let (destination, location) = (request.destination.clone(), store.location());
+        let data_directory = request.data_directory.clone();
+        move |error: &Unfinished| {
+            let data_directory = data_directory.as_deref();
+            match restore_without_repository(name, &destination, data_directory, location, error.to_string())
+            {
+                Some(report) if report.delivered.is_some() => {
+                    tell(err, &report.notices);
+                    code(report.answer())
+                }
+                Some(_) => failed(error, None, Answer::GoOn),
+                None => failed(error, None, unasked()),
+            }
+        }
     };
     let deadline = match Deadline::start(limit, unfinished.clone()) {
         Ok(deadline) => deadline,
@@ -104,9 +124,7 @@ pub(super) fn run(args: &RestoreArgs, settings: &Settings, err: Stderr) -> u8 {
         Err(error) => unfinished(&error),
         Ok(Err(failure)) => failed(&failure.error, failure.error.hint(), failure.answer),
         Ok(Ok(report)) => {
-            for (what, hint) in report.notices.iter().map(Notice::text) {
-                err.warning(&Failure { what, causes: Vec::new(), hint });
-            }
+            tell(err, &report.notices);
             match report.delivered {
                 Some(Delivered::Prefetched(digest)) => {
                     err.info(format!("delivered '{name}', which was prefetched, sha256 {digest}"));

@@ -50,6 +50,7 @@ pub use prune::{PruneError, PruneReport, PruneRequest, PruneTally, Standing, pru
 pub use restore::{
     Answer, Clock, Delivered, Notice, OnError, Prefetch, PrefetchError, RestoreError, RestoreFailure,
     RestoreReport, RestoreRequest, SpoolError, Supply, answer_on_failure, prefetch, restore,
+    restore_without_repository,
 };
 pub use set_aside::{SetAside, SetAsideError, SetAsideRequest, Which, set_aside};
 pub use status::{ArchiveOverview, NodeOverview, StatusReport, StatusRequest, TimelineOverview, status};

@@ -209,6 +209,26 @@ fn give_up(
     Err(RestoreFailure { error, answer: on_failure(request.on_error, server.recovery) })
 }
 
+/// What is answered to a request that the repository left without an answer: of a history what the server or this node has
+/// of it; `None` if that is nothing, and for every other file.
+#[must_use]
+pub fn restore_without_repository(
+    name: WalFileName,
+    destination: &Path,
+    data_directory: Option<&Path>,
+    repository: String,
+    error: String,
+) -> Option<RestoreReport> {
+    let WalFileName::TimelineHistory(timeline) = name else { return None };
+    let server = Server::of(data_directory);
+    if server.history_text(timeline).is_some() {
+        return Some(RestoreReport::absent());
+    }
+    let notice = history::deliver_copy(destination, &server, repository, timeline, error)?;
+    let delivered = Some(Delivered::Made);
+    Some(RestoreReport { delivered, notices: vec![notice], ..RestoreReport::absent() })
+}
+
 /// What a server is told of a failure. No data directory to be found counts as recovery.
 #[must_use]
 pub fn answer_on_failure(on_error: OnError, data_directory: Option<&Path>) -> Answer {

@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 
@@ -131,6 +132,9 @@ fn modes_beside(destination: &Path) -> Result<Modes, PathError> {
 }
 
 fn interim_name(destination: &Path) -> PathBuf {
+    // A call that runs out of time delivers from another thread than the one that hangs.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let name = destination.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    destination.with_file_name(format!(".walkeep-{}-{name}", process::id()))
+    destination.with_file_name(format!(".walkeep-{}-{number}-{name}", process::id()))
 }

@@ -173,6 +173,25 @@ fn a_rotten_stored_history_is_answered_from_the_copy() {
 }
 
 #[test]
+fn a_history_is_answered_though_the_repository_hangs() {
+    let scene = recovering();
+    scene.store(SECOND, SECOND_TEXT);
+    scene.restore(THIRD).silent(1);
+    let stored = scene.shown(&format!("repo/{SECOND}"));
+    let args = ["restore", SECOND, "pg_wal/RECOVERYXLOG", "--timeout", "1s"];
+    let says = ["from this node's copy: the repository failed (no end after 1s"];
+    scene.run_hanging(&stored, &args).refused(0, &says);
+    assert_eq!(scene.delivered().as_deref(), Some(SECOND_TEXT.as_bytes()));
+    scene.remove("data/pg_wal/RECOVERYXLOG");
+    // The server finds its own one next, and a recovery need not stop.
+    scene.remove("data.walkeep-state/histories.json");
+    scene.run_hanging(&stored, &args).refused(255, &["no end after 1s"]);
+    scene.write(format!("data/pg_wal/{SECOND}"), SECOND_TEXT);
+    scene.run_hanging(&stored, &args).refused(1, &["warning: ", "no end after 1s"]);
+    assert_eq!(scene.delivered(), None);
+}
+
+#[test]
 fn a_copy_that_others_could_have_written_is_not_used() {
     let scene = recovering();
     scene.store(SECOND, SECOND_TEXT);

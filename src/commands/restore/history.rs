@@ -2,6 +2,7 @@
 //! that is used already.
 
 use std::io::Write;
+use std::path::Path;
 
 use super::error::{Notice, RestoreError};
 use super::server::Server;
@@ -74,7 +75,7 @@ fn look_up(
         return Ok(RestoreReport::absent());
     }
     if let Some((text, descendant)) = out_of_descendant(archive, &stored, timeline)? {
-        deliver_text(request, &text)?;
+        deliver_text(&request.destination, &text)?;
         let notices = vec![Notice::HistoryOutOf { timeline, descendant }];
         return Ok(RestoreReport { delivered: Some(Delivered::Made), notices, ..RestoreReport::absent() });
     }
@@ -164,14 +165,26 @@ pub(super) fn without_repository(
     if is_forbidden(error) {
         return None;
     }
-    let state = NodeState::read(server, request.store.location())?;
-    deliver_text(request, &state.history_text(timeline)?).ok()?;
-    let notices = vec![Notice::HistoryFromCopy { timeline, error: failure.to_string() }];
-    Some(RestoreReport { delivered: Some(Delivered::Made), notices, ..RestoreReport::absent() })
+    let notice =
+        deliver_copy(&request.destination, server, request.store.location(), timeline, failure.to_string())?;
+    Some(RestoreReport { delivered: Some(Delivered::Made), notices: vec![notice], ..RestoreReport::absent() })
 }
 
-fn deliver_text(request: &RestoreRequest<'_>, text: &[u8]) -> Result<(), RestoreError> {
-    let mut delivery = Delivery::begin(&request.destination)?;
-    delivery.file().write_all(text).at("write", &request.destination)?;
+/// Delivers a history from this node's copy, if that has it.
+pub(super) fn deliver_copy(
+    destination: &Path,
+    server: &Server,
+    repository: String,
+    timeline: Timeline,
+    error: String,
+) -> Option<Notice> {
+    let text = NodeState::read(server, repository)?.history_text(timeline)?;
+    deliver_text(destination, &text).ok()?;
+    Some(Notice::HistoryFromCopy { timeline, error })
+}
+
+fn deliver_text(destination: &Path, text: &[u8]) -> Result<(), RestoreError> {
+    let mut delivery = Delivery::begin(destination)?;
+    delivery.file().write_all(text).at("write", destination)?;
     Ok(delivery.finish()?)
 }
