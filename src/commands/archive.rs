@@ -5,10 +5,10 @@ mod ahead;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::records::has_only_parents_wal;
+use super::records::{FirstSegment, first_segment};
 use super::source::{SourceFile, stamp_at};
 use super::{Clock, ForeignOwner, Hint};
-use crate::cluster::{Cluster, ClusterError, ControlFile, is_complete_in, is_wal_directory};
+use crate::cluster::{Cluster, ClusterError, ControlFile, Recovery, is_complete_in, is_wal_directory};
 use crate::fsx::{PathError, foreign_owner};
 use crate::repository::{
     Identity, Offer, Origin, Packing, Placed, Put, Repository, RepositoryError, Source, header_agrees,
@@ -196,7 +196,7 @@ pub fn archive<'a>(request: &'a ArchiveRequest<'a>) -> Result<Archived<'a>, Arch
     let cluster = request.data_directory.as_deref().map(Cluster::find).transpose()?;
     let control = cluster.as_ref().map(Cluster::control_file).transpose()?;
     if let (Some(cluster), Some(control)) = (&cluster, &control)
-        && is_begun_only(Belonging { cluster, control }, path, name)
+        && is_begun_only(Belonging { cluster, control }, path, name, &repository)?
     {
         return Ok(stored());
     }
@@ -258,7 +258,7 @@ impl Terms<'_> {
             return Ok((Put::AlreadyStored, bytes));
         }
         let mut source = SourceFile::open(path)?;
-        if is_begun_only(of, path, name) {
+        if is_begun_only(of, path, name, repository)? {
             return Ok((Put::AlreadyStored, source.stamp().size));
         }
         let identity = self.prove_of(path, name, &source, of, repository)?;
@@ -287,7 +287,7 @@ impl Terms<'_> {
         if !source.stamp().has_rested(self.origin.now) {
             return Ok(Attempt::TooNew);
         }
-        if is_begun_only(of, path, name) {
+        if is_begun_only(of, path, name, repository)? {
             return Ok(Attempt::Known);
         }
         let identity = self.prove_of(path, name, &source, of, repository)?;
@@ -386,9 +386,28 @@ impl Terms<'_> {
 
 /// Whether a file is the beginning of a timeline that has no WAL of its own in it yet: the parent's WAL is in the parent's
 /// file, and under this name it would be in the way of the real one.
-fn is_begun_only(of: Belonging<'_>, path: &Path, name: WalFileName) -> bool {
-    let WalFileName::Segment(name) = name else { return false };
-    has_only_parents_wal(of.cluster, path, name, of.control.segment_size)
+///
+/// # Errors
+/// When a standby may still be receiving it: the server has marked what `restore` delivered under this name, and writes into
+/// it. One that is stored already is compared, and one of a timeline that the server has left stays as it is.
+fn is_begun_only(
+    of: Belonging<'_>,
+    path: &Path,
+    name: WalFileName,
+    repository: &Repository<'_>,
+) -> Result<bool, ArchiveError> {
+    let WalFileName::Segment(segment) = name else { return Ok(false) };
+    match first_segment(of.cluster, path, segment, of.control.segment_size) {
+        Some(FirstSegment::OnlyParents) => Ok(true),
+        Some(FirstSegment::Open)
+            if of.cluster.recovery()? != Recovery::None
+                && of.cluster.histories()?.iter().all(|other| *other <= segment.timeline())
+                && repository.find(name)?.is_empty() =>
+        {
+            Err(ArchiveError::NotComplete)
+        }
+        _ => Ok(false),
+    }
 }
 
 /// How long somebody else is waited for who seems to go on with a file of this size in bytes: far longer than it takes

@@ -3,7 +3,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::cluster::Cluster;
-use crate::wal::{Lsn, RecordWalk, SegmentName, SegmentRecords, SegmentSize, TimelineHistory};
+use crate::wal::{Lsn, RecordWalk, SegmentName, SegmentRecords, SegmentSize, Tail, TimelineHistory, WalEnd};
 
 /// Walks over the records of a segment from the beginning of a file.
 pub(super) fn records_of(file: &mut File, start: Lsn, size: SegmentSize) -> std::io::Result<SegmentRecords> {
@@ -24,29 +24,38 @@ pub(super) fn is_in(position: Lsn, name: SegmentName, size: SegmentSize) -> bool
     start.is_some_and(|start| (start..start.saturating_add(size.bytes())).contains(&position.get()))
 }
 
-/// Whether a segment in which its timeline begins holds no WAL of that timeline: what a server begins it with, and what
-/// `restore` makes of the parent until the real one is stored. A standby with archive_mode=always offers that.
-pub(super) fn has_only_parents_wal(
+/// What a segment holds, if its timeline begins in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum FirstSegment {
+    /// No WAL of that timeline: what a server begins it with, and what `restore` makes of the parent until the real one is
+    /// stored. A standby with archive_mode=always offers that.
+    OnlyParents,
+    /// WAL of that timeline that ends early: the server may still be writing it.
+    Open,
+    /// A whole segment, or WAL that cannot be followed.
+    Other,
+}
+
+/// What the first segment of a timeline holds; `None` for every other segment, and if the history is not at hand.
+pub(super) fn first_segment(
     cluster: &Cluster,
     path: &Path,
     name: SegmentName,
     size: SegmentSize,
-) -> bool {
-    let check = || -> Option<bool> {
-        let history =
-            TimelineHistory::parse(name.timeline(), &cluster.history_text(name.timeline())?).ok()?;
-        let fork = history.entries().last()?.switch;
-        if !is_in(fork, name, size) {
-            return Some(false);
-        }
-        let start = name.start(size)?;
-        let mut file = File::open(path).ok()?;
-        if fork == start {
-            return is_zero(&mut file, size).ok();
-        }
-        Some(records_of(&mut file, start, size).ok()?.end_lsn()? == fork)
-    };
-    check().unwrap_or(false)
+) -> Option<FirstSegment> {
+    let history = TimelineHistory::parse(name.timeline(), &cluster.history_text(name.timeline())?).ok()?;
+    let fork = history.entries().last()?.switch;
+    let start = name.start(size).filter(|_| is_in(fork, name, size))?;
+    let mut file = File::open(path).ok()?;
+    if fork == start && is_zero(&mut file, size).ok()? {
+        return Some(FirstSegment::OnlyParents);
+    }
+    // What follows the fork and is no record may be one that is damaged.
+    Some(match records_of(&mut file, start, size).ok()?.end {
+        WalEnd::Ends { at, followed_by: Tail::Zeros } if at == fork => FirstSegment::OnlyParents,
+        WalEnd::Ends { .. } => FirstSegment::Open,
+        WalEnd::Whole | WalEnd::Switched { .. } | WalEnd::Unknown => FirstSegment::Other,
+    })
 }
 
 fn is_zero(file: &mut File, size: SegmentSize) -> std::io::Result<bool> {

@@ -16,8 +16,14 @@ fn forked() -> Scene {
     scene.store_segments(&SEGMENTS[..3]);
     scene.store(HISTORY_NAME, history_at(FORK));
     scene.make_recovery();
+    keep_history(&scene, FORK);
     be_at(&scene, 0xFFD0_0028);
     scene
+}
+
+/// Puts the history of timeline 2 into the WAL directory, as a recovery does when it begins.
+fn keep_history(scene: &Scene, fork: &str) {
+    scene.write(format!("data/pg_wal/{HISTORY_NAME}"), history_at(fork));
 }
 
 /// Puts the server's last checkpoint there.
@@ -74,8 +80,10 @@ fn the_first_segment_of_a_timeline_is_made_of_its_parent_up_to_the_fork_until_it
     scene.write(format!("data/pg_wal/{}", child()), segment_as(2, 0xFFE));
     scene.restore(&child()).silent(1);
     scene.remove(format!("data/pg_wal/{}", child()));
-    // The real one, when it comes.
+    // The real one, when it comes from the primary.
+    scene.remove("data/recovery.signal");
     scene.store(&child(), segment_as(2, 0xFFE));
+    scene.make_recovery();
     delivers_whole(&scene, &child(), &segment_as(2, 0xFFE));
 }
 
@@ -115,8 +123,11 @@ fn a_timeline_that_begins_at_a_segments_first_byte_begins_with_nothing() {
     scene.remove(format!("repo/{HISTORY_NAME}"));
     scene.remove(format!("repo/{HISTORY_NAME}.sha256"));
     scene.store(HISTORY_NAME, history_at("0/FFE00000"));
+    keep_history(&scene, "0/FFE00000");
     delivers(&scene, &child(), &vec![0; MIB], &["delivered empty"]);
-    delivers(&scene, SEGMENTS[1], &vec![0; MIB], &["delivered empty"]);
+    // Nothing of the parent's belongs after it.
+    scene.restore(SEGMENTS[1]).silent(1);
+    assert_eq!(scene.delivered(), None);
     delivers_whole(&scene, SEGMENTS[0], &segment(SEGMENTS[0]));
 }
 
@@ -131,19 +142,72 @@ fn later_segments_of_the_timeline_make_its_missing_first_one_a_gap() {
 #[test]
 fn a_parent_is_never_delivered_past_the_fork_to_a_server_that_follows_the_child() {
     let scene = forked();
-    // Before the server has asked for the history, and after.
     delivers(&scene, SEGMENTS[1], &up_to_fork(), &["up to", FORK]);
-    fs::rename(scene.path(format!("repo/{HISTORY_NAME}")), scene.path(format!("data/pg_wal/{HISTORY_NAME}")))
-        .unwrap();
+    // Also if the history is not stored, and a standby before it has asked for the history.
+    let stored = scene.path(format!("repo/{HISTORY_NAME}"));
+    fs::rename(&stored, scene.path("kept")).unwrap();
     delivers(&scene, SEGMENTS[1], &up_to_fork(), &["up to", FORK]);
+    fs::rename(scene.path("kept"), &stored).unwrap();
+    scene.remove(format!("data/pg_wal/{HISTORY_NAME}"));
     scene.make_standby();
     delivers(&scene, SEGMENTS[1], &up_to_fork(), &["up to", FORK]);
     // Before the fork's segment and after it, nothing is withheld.
     delivers_whole(&scene, SEGMENTS[0], &segment(SEGMENTS[0]));
     delivers_whole(&scene, SEGMENTS[2], &segment(SEGMENTS[2]));
-    // What the server has of it itself stays.
+    // What a recovery has of it itself stays.
+    scene.remove("data/standby.signal");
+    keep_history(&scene, FORK);
     scene.write(format!("data/pg_wal/{}", SEGMENTS[1]), segment(SEGMENTS[1]));
     scene.restore(SEGMENTS[1]).silent(1);
+}
+
+#[test]
+fn what_a_standby_still_receives_into_a_delivered_first_segment_is_not_archived_as_finished() {
+    let scene = forked();
+    scene.make_standby();
+    // restore delivered it, the server marked it, and streaming goes on in it: its records end early.
+    scene.offer(&child(), segment_as(2, 0xFFE));
+    scene.archive(&child()).refused(1, &["the segment is not complete"]);
+    // When it has left the timeline, nobody goes on in it; nor does a primary that says it is finished.
+    scene.write("data/pg_wal/00000003.history", history_at(FORK));
+    scene.archive(&child()).silent_success();
+}
+
+#[test]
+fn a_history_that_arrives_during_a_recovery_does_not_end_it() {
+    let scene = forked();
+    // The recovery chose its timeline when it began, and did not find this one.
+    scene.remove(format!("data/pg_wal/{HISTORY_NAME}"));
+    delivers_whole(&scene, SEGMENTS[1], &segment(SEGMENTS[1]));
+}
+
+#[test]
+fn a_parent_is_not_cut_where_a_sibling_of_the_followed_timeline_left_it() {
+    let scene = forked();
+    scene.remove(format!("data/pg_wal/{HISTORY_NAME}"));
+    // Timeline 2 was a false promotion; timeline 3 left timeline 1 later.
+    scene.store("00000003.history", history_at("0/FFF80000"));
+    let whole = segment(SEGMENTS[1]);
+    scene.make_standby();
+    delivers_whole(&scene, SEGMENTS[1], &whole);
+    scene.remove("data/standby.signal");
+    scene.write("data/pg_wal/00000003.history", history_at("0/FFF80000"));
+    delivers_whole(&scene, SEGMENTS[1], &whole);
+    let mut up_to_fork = segment(SEGMENTS[2]);
+    up_to_fork[FORK_AT..].fill(0);
+    delivers(&scene, SEGMENTS[2], &up_to_fork, &["up to", "0/FFF80000"]);
+    // What lies after a missing number is not found, and not followed.
+    scene.remove("data/pg_wal/00000003.history");
+    scene.write("data/pg_wal/00000009.history", history_at(FORK));
+    delivers_whole(&scene, SEGMENTS[1], &whole);
+}
+
+#[test]
+fn a_parent_is_delivered_whole_to_a_standby_that_has_received_it_past_the_fork() {
+    let scene = forked();
+    scene.make_standby();
+    scene.write(format!("data/pg_wal/{}", SEGMENTS[1]), cut_in_zeros(segment(SEGMENTS[1]), FORK_AT * 3 / 2));
+    delivers_whole(&scene, SEGMENTS[1], &segment(SEGMENTS[1]));
 }
 
 #[test]

@@ -45,44 +45,56 @@ pub(super) fn leaves_in(
     size: SegmentSize,
 ) -> Result<Option<Lsn>, RestoreError> {
     let timeline = name.timeline();
-    let mut known = server.histories();
-    known.retain(|other| *other > timeline);
-    known.extend(stored_after(archive, timeline)?);
-    known.sort_unstable();
-    known.dedup();
-    let leaves = |child: Timeline| -> Result<Option<Lsn>, RestoreError> {
-        let history = history_of(server, archive, child)?;
-        let switch = history.and_then(|history| history.switch_from(timeline));
-        Ok(switch.filter(|switch| is_in(*switch, name, size)))
+    let own = server.own_timeline().unwrap_or(timeline).max(timeline);
+    let followed = match server.target() {
+        TargetTimeline::Number(target) => target,
+        TargetTimeline::Current => own,
+        TargetTimeline::Latest => newest(server, archive, own)?,
     };
-    let mut leaving = Vec::new();
-    for child in known {
-        leaving.extend(leaves(child)?);
+    if followed <= timeline {
+        return Ok(None);
     }
-    let Some(newest) = leaving.last().copied() else { return Ok(None) };
-    match server.target() {
-        // One that is past the fork cannot follow the child any more.
-        TargetTimeline::Latest => Ok(Some(newest).filter(|switch| !server.is_past(timeline, *switch))),
-        TargetTimeline::Number(target) if target > timeline => leaves(target),
-        TargetTimeline::Number(_) => Ok(None),
-        TargetTimeline::Current => match server.own_timeline() {
-            Some(own) if own > timeline => leaves(own),
-            _ => Ok(None),
-        },
-    }
+    let history = history_of(server, archive, followed)?;
+    let switch = history.and_then(|history| history.switch_from(timeline));
+    let switch = switch.filter(|switch| is_in(*switch, name, size));
+    // One that is past the fork cannot follow the child any more.
+    let follows_newest = server.target() == TargetTimeline::Latest;
+    Ok(switch.filter(|switch| !(follows_newest && is_past(server, name, *switch, size))))
 }
 
-/// The stored histories that a server would find which looks for the newest timeline.
-fn stored_after(archive: &Archive<'_>, timeline: Timeline) -> Result<Vec<Timeline>, RestoreError> {
-    let mut found = Vec::new();
+/// The timeline that a server follows which looks for the newest: it counts up from its own, and stops at the first number
+/// that is not there. A standby looks again and again; a recovery only when it begins, and keeps the history of what it found
+/// in its WAL directory.
+fn newest(server: &Server, archive: &Archive<'_>, own: Timeline) -> Result<Timeline, RestoreError> {
+    let local = server.histories();
     let next = |timeline: &Timeline| timeline.get().checked_add(1).and_then(Timeline::new);
-    for timeline in std::iter::successors(next(&timeline), next) {
-        if archive.repository.find(WalFileName::TimelineHistory(timeline))?.is_empty() {
+    let mut newest = own;
+    for timeline in std::iter::successors(next(&own), next) {
+        let is_local = local.contains(&timeline);
+        if !is_local && archive.repository.find(WalFileName::TimelineHistory(timeline))?.is_empty() {
             break;
         }
-        found.push(timeline);
+        if is_local || server.recovery == Recovery::Standby {
+            newest = timeline;
+        }
     }
-    Ok(found)
+    Ok(newest)
+}
+
+/// Whether the server is on a timeline after a position. A standby's control file is behind what it has received: its own
+/// copy of the segment says more.
+fn is_past(server: &Server, name: SegmentName, position: Lsn, size: SegmentSize) -> bool {
+    let timeline = name.timeline();
+    if server.is_past(timeline, position) {
+        return true;
+    }
+    let received = || {
+        let mut own = File::open(server.own_file(name)?).ok()?;
+        records_of(&mut own, name.start(size)?, size).ok()?.end_lsn()
+    };
+    server.recovery == Recovery::Standby
+        && server.own_timeline() == Some(timeline)
+        && received().is_some_and(|end| end > position)
 }
 
 fn history_of(

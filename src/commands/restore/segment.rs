@@ -27,6 +27,10 @@ pub(super) fn answer(
     if let Some(size) = size.filter(|_| fork::concerns(server))
         && let Some(switch) = fork::leaves_in(server, archive, name, size)?
     {
+        // Nothing of a segment that begins at the fork belongs to the child's line.
+        if name.start(size) == Some(switch) {
+            return Ok(RestoreReport::absent());
+        }
         let sources = [WalFileName::Segment(name)];
         return up_to_fork(request, server, archive, name, &sources, (name.timeline(), switch, size));
     }
