@@ -517,7 +517,7 @@ pub(super) struct SetAsideArgs {
     #[arg(long, value_name = "N", value_parser = timeline_number)]
     pub timeline: Option<Timeline>,
     /// Of the timeline only this segment and what comes after it, and not the history
-    #[arg(long, value_name = "SEGMENT", requires = "timeline")]
+    #[arg(long, value_name = "SEGMENT", requires = "timeline", conflicts_with = "name")]
     pub from: Option<SegmentName>,
     /// Why, for those who find it later
     #[arg(long, value_name = "TEXT")]

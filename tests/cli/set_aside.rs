@@ -195,5 +195,6 @@ fn a_timeline_is_a_number() {
         scene.call(&args).run().refused(2, &["--timeline"]);
     }
     scene.call(&["set-aside", SEGMENT, "--timeline", "2", "--reason", "x"]).run().refused(2, &["--timeline"]);
-    scene.call(&["set-aside", SEGMENT, "--from", SEGMENT, "--reason", "x"]).run().refused(2, &["--timeline"]);
+    scene.call(&["set-aside", SEGMENT, "--from", SEGMENT, "--reason", "x"]).run().refused(2, &["--from"]);
+    scene.call(&["set-aside", "--from", SEGMENT, "--reason", "x"]).run().refused(2, &["--timeline"]);
 }
