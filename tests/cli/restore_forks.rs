@@ -168,7 +168,7 @@ fn what_a_standby_still_receives_into_a_delivered_first_segment_is_not_archived_
     // restore delivered it, the server marked it, and streaming goes on in it: its records end early.
     scene.offer(&child(), segment_as(2, 0xFFE));
     scene.archive(&child()).refused(1, &["the segment is not complete"]);
-    // When it has left the timeline, nobody goes on in it; nor does a primary that says it is finished.
+    // A standby that has left the timeline does not go on in it.
     scene.write("data/pg_wal/00000003.history", history_at(FORK));
     scene.archive(&child()).silent_success();
 }
